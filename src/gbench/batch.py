@@ -1,0 +1,177 @@
+"""Batches cut from flat tensors with index arithmetic, and their PyG and DGL views."""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from gbench.graphs import Graphs
+
+if TYPE_CHECKING:
+    from dgl import DGLGraph
+    from torch_geometric.data import Data
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Several graphs as one, disjoint. A model sees this and nothing else: no target, no id, no split."""
+
+    numbers: Tensor
+    """(atoms,) atomic numbers."""
+    positions: Tensor
+    """(atoms, 3) Å."""
+    cell: Tensor
+    """(graphs, 3, 3) Å, rows are lattice vectors."""
+    edge_index: Tensor
+    """(2, edges) neighbour, centre; sorted by centre."""
+    image: Tensor
+    """(edges, 3) lattice translation of the neighbour."""
+    vector: Tensor
+    """(edges, 3) from centre to neighbour, Å."""
+    graph_of_atom: Tensor
+    """(atoms,)"""
+    atom_ptr: Tensor
+    """(graphs + 1,) first atom of each graph."""
+    edge_ptr: Tensor
+    """(graphs + 1,) first edge of each graph."""
+
+    @property
+    def n_graphs(self) -> int:
+        """Graphs in the batch."""
+        return len(self.atom_ptr) - 1
+
+    @property
+    def n_atoms(self) -> int:
+        """Atoms in the batch."""
+        return len(self.numbers)
+
+    @property
+    def src(self) -> Tensor:
+        """(edges,) neighbour."""
+        return self.edge_index[0]
+
+    @property
+    def dst(self) -> Tensor:
+        """(edges,) centre."""
+        return self.edge_index[1]
+
+    @cached_property
+    def distance(self) -> Tensor:
+        """(edges,) Å."""
+        distance: Tensor = torch.linalg.vector_norm(self.vector, dim=1)
+        return distance
+
+    @cached_property
+    def graph_of_edge(self) -> Tensor:
+        """(edges,)"""
+        return self.graph_of_atom[self.dst]
+
+    def with_positions(self, positions: Tensor) -> "Batch":
+        """The same edges over other positions, (atoms, 3) Å; gradients flow to them."""
+        shift = torch.einsum("ei,eij->ej", self.image.to(positions.dtype), self.cell[self.graph_of_edge])
+        vector = positions[self.src] - positions[self.dst] + shift
+        return Batch(
+            self.numbers, positions, self.cell, self.edge_index, self.image, vector,
+            self.graph_of_atom, self.atom_ptr, self.edge_ptr,
+        )  # fmt: skip
+
+    def pyg(self) -> "Data":
+        """This batch as a PyG ``Data``: z, pos, edge_index, edge_vec, batch, ptr share memory with it."""
+        from torch_geometric.data import Data
+
+        return Data(
+            z=self.numbers,
+            pos=self.positions,
+            cell=self.cell,
+            edge_index=self.edge_index,
+            edge_vec=self.vector,
+            edge_weight=self.distance,
+            batch=self.graph_of_atom,
+            ptr=self.atom_ptr,
+        )
+
+    def dgl(self) -> "DGLGraph":
+        """This batch as a ``DGLGraph`` with ``ndata`` z, pos and ``edata`` vec, dist; edges in the same order."""
+        graph = import_dgl().graph((self.src, self.dst), num_nodes=self.n_atoms)
+        graph.set_batch_num_nodes(torch.diff(self.atom_ptr))
+        graph.set_batch_num_edges(torch.diff(self.edge_ptr))
+        graph.ndata["z"], graph.ndata["pos"] = self.numbers, self.positions
+        graph.edata["vec"], graph.edata["dist"] = self.vector, self.distance
+        return graph
+
+
+def import_dgl() -> Any:
+    """The ``dgl`` module.
+
+    Raises:
+        SpecError: DGL is not installed.
+    """
+    from gbench.errors import SpecError
+
+    # without this DGL writes a configuration file into the home folder on first import
+    os.environ.setdefault("DGLBACKEND", "pytorch")
+    try:
+        import dgl
+    except ImportError as error:
+        raise SpecError("DGL is not installed: pip install 'gbench[dgl]' (Python 3.11, dgl 1.1.3)") from error
+    return dgl
+
+
+class GraphTensors:
+    """The graphs of a dataset as flat tensors on one device; batches are slices of them."""
+
+    def __init__(self, graphs: Graphs, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu") -> None:
+        crystals = graphs.crystals
+
+        def real(array: Any) -> Tensor:
+            return torch.as_tensor(array.copy(), dtype=dtype, device=device)
+
+        def integer(array: Any) -> Tensor:
+            return torch.as_tensor(array.astype("int64"), device=device)
+
+        self.numbers = integer(crystals.numbers)
+        self.positions, self.cell = real(crystals.positions), real(crystals.cell)
+        self.vector = real(graphs.vector)
+        self.image = integer(graphs.image)
+        self.atom_ptr, self.edge_ptr = integer(crystals.ptr), integer(graphs.edge_ptr)
+        first_atom = self.atom_ptr[:-1].repeat_interleave(torch.diff(self.edge_ptr))
+        self.local_edge_index = torch.stack([integer(graphs.src), integer(graphs.dst)]) - first_atom
+        """(2, edges) atom indices counted from the first atom of their own crystal."""
+
+    def __len__(self) -> int:
+        return len(self.atom_ptr) - 1
+
+    def batch(self, rows: Tensor) -> Batch:
+        """The graphs of these rows, (graphs,) int64, in this order."""
+        atoms, atom_ptr = _slices(self.atom_ptr, rows)
+        edges, edge_ptr = _slices(self.edge_ptr, rows)
+        sizes = torch.diff(atom_ptr)
+        first_atom = atom_ptr[:-1].repeat_interleave(torch.diff(edge_ptr))
+        return Batch(
+            numbers=self.numbers.index_select(0, atoms),
+            positions=self.positions.index_select(0, atoms),
+            cell=self.cell.index_select(0, rows),
+            edge_index=self.local_edge_index.index_select(1, edges) + first_atom,
+            image=self.image.index_select(0, edges),
+            vector=self.vector.index_select(0, edges),
+            graph_of_atom=torch.arange(len(rows), device=rows.device).repeat_interleave(sizes),
+            atom_ptr=atom_ptr,
+            edge_ptr=edge_ptr,
+        )
+
+    def atoms(self, rows: Tensor) -> Tensor:
+        """Indices, over all crystals, of the atoms of these rows, in batch order."""
+        return _slices(self.atom_ptr, rows)[0]
+
+
+def _slices(ptr: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Indices of the elements of ``rows`` under ``ptr``, and the new ptr."""
+    starts = ptr[rows]
+    lengths = ptr[rows + 1] - starts
+    new_ptr = torch.zeros(len(rows) + 1, dtype=torch.int64, device=ptr.device)
+    torch.cumsum(lengths, 0, out=new_ptr[1:])
+    offset = (starts - new_ptr[:-1]).repeat_interleave(lengths)
+    return torch.arange(len(offset), device=ptr.device) + offset, new_ptr

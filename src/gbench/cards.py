@@ -1,0 +1,198 @@
+"""Cards: what a dataset or a model says of itself, checked against a schema."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from gbench.errors import CardError
+
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Level = Literal["graph", "node"]
+Symmetry = Literal["permutation", "rotation", "translation", "mirror", "cell", "supercell"]
+Settings = dict[str, Any]
+
+
+class Frozen(BaseModel):
+    """Immutable; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Source(Frozen):
+    """One file a dataset is made from."""
+
+    file: Text
+    """Name in the cache and in ``GBENCH_MIRROR``."""
+    urls: tuple[Text, ...] = ()
+    """Addresses, tried in order. Empty for a file that lies beside the card."""
+    sha256: Sha256
+    size: Annotated[int, Field(gt=0)]
+    """Bytes."""
+
+
+class Citation(Frozen):
+    """How to cite, and where the work is."""
+
+    text: Text
+    doi: Text | None = None
+
+
+class Target(Frozen):
+    """One labelled property."""
+
+    level: Level
+    unit: Text
+    """Unit of the stored values; ``1`` for a pure number."""
+    description: Text
+    method: dict[Text, Text]
+    """How it was computed: code, functional, cut-off, temperature, magnetic state, as far as they apply."""
+    noise: Annotated[float, Field(gt=0)] | None = None
+    """Measured label noise in ``unit``: differences between models below it mean nothing."""
+
+
+class KFoldSpec(Frozen):
+    """Published folds that are a scikit-learn ``KFold`` with shuffling, over rows in file order."""
+
+    n_splits: Annotated[int, Field(ge=2)]
+    random_state: int
+    source: Text
+
+
+class Erratum(Frozen):
+    """Rows that were dropped or flagged, and why."""
+
+    ids: tuple[Text, ...] = ()
+    count: Annotated[int, Field(ge=0)]
+    action: Literal["dropped", "flagged"]
+    why: Text
+
+
+class DatasetCard(Frozen):
+    """What a dataset is, where it comes from and what its labels mean."""
+
+    name: Text
+    version: Text
+    title: Text
+    description: Text
+    licence: Text
+    citation: Citation
+    sources: Annotated[tuple[Source, ...], Field(min_length=1)]
+    crystals: Annotated[int, Field(gt=0)]
+    content_sha256: Sha256
+    """Hash of ids, structures and labels (:meth:`gbench.crystals.Crystals.sha256`)."""
+    targets: Annotated[dict[Text, Target], Field(min_length=1)]
+    default_target: Text
+    default_split: Text
+    official: KFoldSpec | None = None
+    near_duplicates: Text | None = None
+    """What near-duplicates the dataset holds, and which splits keep them together."""
+    errata: tuple[Erratum, ...] = ()
+
+    @model_validator(mode="after")
+    def _default_exists(self) -> Self:
+        if self.default_target not in self.targets:
+            raise ValueError(f"default_target {self.default_target!r} is not among targets {sorted(self.targets)}")
+        return self
+
+
+class Paper(Frozen):
+    """The publication that defines a model."""
+
+    title: Text
+    authors: Text
+    year: int
+    url: Text
+
+
+class Defaults(Frozen):
+    """Settings a card recommends; each part overrides the part it refines."""
+
+    config: Settings = {}
+    graph: Settings = {}
+    training: Settings = {}
+
+
+class ModelCard(Frozen):
+    """What a baseline is, what it claims and how it is best run."""
+
+    name: Text
+    title: Text
+    description: Text
+    framework: Literal["numpy", "scikit-learn", "torch", "pyg", "dgl"]
+    paper: Paper | None = None
+    licence: Text
+    levels: Annotated[tuple[Level, ...], Field(min_length=1)]
+    symmetries: tuple[Symmetry, ...] = ()
+    """Transformations that provably leave its predictions alone; the tests hold it to each."""
+    defaults: Defaults = Defaults()
+    tuned: dict[Text, Defaults] = {}
+    """Settings by dataset, chosen on validation data."""
+    tuning: Text | None = None
+    """How the settings were chosen, and what did not help."""
+
+
+CardT = TypeVar("CardT", DatasetCard, ModelCard)
+
+
+def read_card(kind: type[CardT], path: Path) -> CardT:
+    """The card in ``path``, checked; its folder must carry its name.
+
+    Raises:
+        CardError: not YAML, an unknown or missing key, a bad value, or a name that is not the folder's.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CardError(f"{path}: cannot be read ({error.strerror}); every entry needs a card.yaml") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = re.sub(r"\s+", " ", str(error))
+        raise CardError(f"{path}: not valid YAML: {where}") from error
+    if not isinstance(raw, dict):
+        raise CardError(f"{path}: a card is a mapping of keys to values, not a {type(raw).__name__}")
+    card = validate(kind, raw, str(path), CardError)
+    if card.name != path.parent.name:
+        raise CardError(f"{path}: name is {card.name!r} but the folder is {path.parent.name!r}; make them equal")
+    return card
+
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def validate(kind: type[ModelT], raw: Mapping[str, Any], where: str, error_type: type[Exception]) -> ModelT:
+    """``raw`` as ``kind``, or the first problem as one sentence that names the key and ``where`` it stands."""
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        raise error_type(f"{where}: {explain(kind, error)}") from error
+
+
+def explain(kind: type[BaseModel], error: ValidationError) -> str:
+    """The problems of a failed validation in words, the first in full."""
+    import difflib
+
+    problems = error.errors()
+    first = problems[0]
+    key = ".".join(str(part) for part in first["loc"]) or "value"
+    if first["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(str(first["loc"][-1]), _field_names(kind), n=1)
+        text = f"unknown key {key!r}" + (f"; did you mean {close[0]!r}?" if close else "")
+    elif first["type"] == "missing":
+        text = f"key {key!r} is missing"
+    else:
+        text = f"{key}: {first['msg'].removeprefix('Value error, ')}, got {first['input']!r}"
+    more = len(problems) - 1
+    return text + (f" (and {more} more problem{'s' if more > 1 else ''})" if more else "")
+
+
+def _field_names(kind: type[BaseModel]) -> list[str]:
+    names = list(kind.model_fields)
+    for field in kind.model_fields.values():
+        for part in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                names += _field_names(part)
+    return names

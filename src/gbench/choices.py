@@ -1,0 +1,138 @@
+"""From what a person chooses to the full spec of a run."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field
+
+from gbench.cards import Defaults, Frozen, ModelT, Settings, validate
+from gbench.errors import SpecError, unknown
+from gbench.registry import dataset_card, model_card
+from gbench.spec import SPLITS, AnySplit, GraphSpec, RunSpec, Seed, Training
+
+
+class Choices(Frozen):
+    """What a person chooses; :func:`resolve` adds what the cards recommend."""
+
+    model: str
+    dataset: str = "pbe_prototypes"
+    target: str | None = None
+    split: str | None = None
+    fold: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
+    overrides: Settings = {}
+    """Dotted key -> value: ``{"model.hidden": 64, "training.epochs": 50, "graph.cutoff": 6.0}``."""
+
+
+def resolve(choices: Choices) -> RunSpec:
+    """The full spec of a run: card defaults, then settings tuned for the dataset, then the overrides.
+
+    Raises:
+        UnknownNameError: a model, dataset, target, split or settings key that does not exist.
+        SpecError: a value out of range, or a model that has no head for the target's level.
+    """
+    data, card = dataset_card(choices.dataset), model_card(choices.model)
+    target = choices.target or data.default_target
+    if target not in data.targets:
+        raise unknown(f"target of {data.name}", target, data.targets)
+    level = data.targets[target].level
+    if level not in card.levels:
+        raise SpecError(
+            f"model {card.name!r} predicts at level {' and '.join(card.levels)}, but {data.name}/{target} is a {level} "
+            f"target; choose another target or model"
+        )
+    split = split_spec(choices.split or data.default_split, choices.overrides, choices.fold)
+    # names are checked before torch is imported, so that a slip of the pen is answered at once
+    from gbench.model import Model
+    from gbench.registry import model_class
+
+    model = model_class(choices.model)
+    sections = _by_section(choices.overrides)
+    tuned = card.tuned.get(data.name, Defaults())
+
+    def section(name: Literal["config", "graph", "training"], key: str) -> Settings:
+        return {**getattr(card.defaults, name), **getattr(tuned, name), **sections.get(key, {})}
+
+    uses_graph, trained = model.uses_graph, issubclass(model, Model)
+    for key, used in (("graph", uses_graph), ("training", trained)):
+        if sections.get(key) and not used:
+            raise SpecError(f"model {card.name!r} has no {key} settings; drop --set {key}.*")
+    return RunSpec(
+        dataset=data.name,
+        version=data.version,
+        target=target,
+        model=card.name,
+        config=_build(model.Config, section("config", "model"), "model").model_dump(mode="json"),
+        graph=_build(GraphSpec, section("graph", "graph"), "graph") if uses_graph else None,
+        split=split,
+        training=_build(Training, section("training", "training"), "training") if trained else None,
+        seed=choices.seed,
+    )
+
+
+def check(spec: RunSpec) -> RunSpec:
+    """The spec, if it names what exists here and its parts fit the model.
+
+    Raises:
+        UnknownNameError: a model, dataset, target or setting that does not exist.
+        SpecError: settings the model has no use for, or lacks.
+    """
+    from gbench.registry import model_class
+
+    chosen = Choices(model=spec.model, dataset=spec.dataset, target=spec.target, split=spec.split.scheme)
+    likely = resolve(chosen)
+    for name in ("graph", "training"):
+        if (getattr(spec, name) is None) != (getattr(likely, name) is None):
+            has = "no" if getattr(likely, name) is None else "a"
+            raise SpecError(f"model {spec.model!r} takes {has} {name} section; mend the spec")
+    _build(model_class(spec.model).Config, spec.config, "model")
+    return spec
+
+
+def split_spec(scheme: str, overrides: Mapping[str, Any], fold: int = 0) -> AnySplit:
+    """The spec of a split scheme with the ``split.*`` overrides.
+
+    Raises:
+        UnknownNameError: no such scheme or parameter.
+        SpecError: a value out of range.
+    """
+    if scheme not in SPLITS:
+        raise unknown("split", scheme, SPLITS, "gbench splits list")
+    return _build(SPLITS[scheme], {"fold": fold, **_by_section(overrides).get("split", {})}, "split")
+
+
+def parse_overrides(settings: Sequence[str]) -> Settings:
+    """``["model.hidden=64"]`` -> ``{"model.hidden": 64}``; values are YAML.
+
+    Raises:
+        SpecError: no ``=``, or a value that is not YAML.
+    """
+    overrides: Settings = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or "." not in key:
+            raise SpecError(f"--set {setting}: write section.key=value, e.g. --set training.epochs=50")
+        try:
+            overrides[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise SpecError(f"--set {setting}: {value!r} is not a value; quote text that holds : or {{") from error
+    return overrides
+
+
+def _by_section(overrides: Mapping[str, Any]) -> dict[str, Settings]:
+    known = ("model", "graph", "split", "training")
+    sections: dict[str, Settings] = {}
+    for dotted, value in overrides.items():
+        section, _, key = dotted.partition(".")
+        if section not in known:
+            raise unknown("settings section", section, known)
+        sections.setdefault(section, {})[key] = value
+    return sections
+
+
+def _build(kind: type[ModelT], settings: Settings, section: str) -> ModelT:
+    for key in settings:
+        if key not in kind.model_fields:
+            raise unknown(f"{section} setting", key, kind.model_fields)
+    return validate(kind, settings, f"{section} settings", SpecError)

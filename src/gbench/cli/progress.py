@@ -1,0 +1,150 @@
+"""What a run shows while it runs: a live bar on a terminal, plain lines elsewhere."""
+
+import signal
+import time
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from gbench import __version__
+from gbench.cli.console import console, shorten
+from gbench.dataset import Dataset
+from gbench.elements import symbols
+from gbench.graphs import Graphs
+from gbench.model import Model
+from gbench.observer import Observer
+from gbench.result import Result
+from gbench.shift import measure_shift
+from gbench.spec import RunSpec, Training
+from gbench.splitting import Split
+from gbench.train import Epoch
+
+PLAIN_SECONDS = 5.0
+FRAMEWORKS = {"pyg": "PyG", "dgl": "DGL", "torch": "torch", "scikit-learn": "scikit-learn", "numpy": "numpy"}
+
+
+class StopOnInterrupt:
+    """Context in which the first Ctrl-C asks the loop to stop after its batch; the second kills as usual."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> Self:
+        self._before = signal.getsignal(signal.SIGINT)
+        return self
+
+    def arm(self) -> None:
+        """From now on the loop is asked; until then Ctrl-C ends the program as usual."""
+        signal.signal(signal.SIGINT, self._ask)
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _ask(self, _number: int, _frame: FrameType | None) -> None:
+        self.asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class QuietObserver(Observer):
+    """Says nothing; stops on Ctrl-C."""
+
+    def __init__(self, interrupt: StopOnInterrupt) -> None:
+        self.interrupt = interrupt
+
+    def model(self, model: Model, training: Training) -> None:  # noqa: ARG002
+        """Training begins: Ctrl-C is for the loop."""
+        self.interrupt.arm()
+
+    def stop(self) -> bool:
+        """Whether Ctrl-C was pressed."""
+        return self.interrupt.asked
+
+
+class ConsoleObserver(QuietObserver):
+    """Prints the facts of a run, then its epochs: as a bar on a terminal, as a line every few seconds elsewhere."""
+
+    def __init__(self, spec: RunSpec, framework: str, interrupt: StopOnInterrupt) -> None:
+        super().__init__(interrupt)
+        self.spec, self.framework = spec, FRAMEWORKS[framework]
+        self.epochs = 0
+        self.best: Epoch | None = None
+        self.last_line = 0.0
+        self.progress: Progress | None = None
+        self.bar: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.progress is not None:
+            self.progress.stop()
+
+    def finished(self, result: Result, folder: Path) -> None:
+        """When and on which commit."""
+        commit = (result.environment.git_commit or "no commit")[:12]
+        made = f"{result.created}, gbench {result.environment.gbench} at {commit}"
+        self._line(f"done before: {made}; delete {folder} to run again")
+
+    def data(self, dataset: Dataset, target: str) -> None:
+        """Dataset, version, target, unit, size."""
+        unit = dataset.card.targets[target].unit
+        elements = len(set(dataset.crystals.numbers.tolist()) & set(range(1, len(symbols()) + 1)))
+        self._line(
+            f"gbench {__version__}",
+            f"{dataset.card.name}@{dataset.card.version} / {target} ({unit})",
+            f"{len(dataset.crystals):,} crystals, {elements} elements",
+        )
+
+    def split(self, dataset: Dataset, split: Split) -> None:
+        """Scheme, sizes, measured shift."""
+        parameters = self.spec.split.model_dump(exclude={"scheme", "val_share", "seed", "n_folds"})
+        described = ", ".join(f"{key} {value}" for key, value in parameters.items())
+        sizes = f"{len(split.train)} train  {len(split.val)} val  {len(split.test)} test"
+        self._line("split ", f"{self.spec.split.scheme} ({described})", sizes)
+        console.print(f"         {measure_shift(dataset, split).describe()}", soft_wrap=True)
+
+    def graphs(self, graphs: Graphs, seconds: float) -> None:
+        """Graph spec, density, hash."""
+        density = f"{graphs.edges_per_atom:.1f} edges/atom"
+        self._line("graph ", graphs.spec.describe(), density, shorten(graphs.sha256), f"{seconds:.1f} s")
+        for warning in graphs.warnings:
+            console.print(f"         warning: {warning}", soft_wrap=True)
+
+    def model(self, model: Model, training: Training) -> None:
+        """Name, size, nominal receptive field; opens the bar."""
+        super().model(model, training)
+        reach = f"receptive field {model.hops} x {self.spec.graph.cutoff} Å" if self.spec.graph else ""
+        self._line("model ", f"{self.spec.model} ({self.framework})", f"{model.n_parameters:,} parameters", reach)
+        self.epochs = training.epochs
+        if console.is_terminal:
+            self.progress = Progress(
+                TextColumn("train   "),
+                BarColumn(bar_width=24),
+                TextColumn("{task.completed:.0f}/{task.total:.0f} epochs   {task.fields[facts]}"),
+                TimeRemainingColumn(compact=True),
+                TextColumn("left"),
+                console=console,
+            )
+            self.bar = self.progress.add_task("train", total=training.epochs, facts="")
+            self.progress.start()
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Validation error now and best, speed."""
+        if self.best is None or epoch.val_mae < self.best.val_mae:
+            self.best = epoch
+        best = f"best {self.best.val_mae:.4g} @ {self.best.epoch}"
+        facts = f"val MAE {epoch.val_mae:.4g}   {best}   {epoch.seconds:.2f} s/epoch"
+        if self.progress is not None and self.bar is not None:
+            self.progress.update(self.bar, completed=epoch.epoch, facts=facts)
+            return
+        now = time.monotonic()
+        if now - self.last_line >= PLAIN_SECONDS or epoch.epoch == self.epochs:
+            self.last_line = now
+            console.print(f"train    {epoch.epoch}/{self.epochs} epochs   {facts}")
+
+    def _line(self, *facts: Any) -> None:
+        console.print("   ".join(str(fact) for fact in facts if fact), soft_wrap=True)

@@ -1,0 +1,177 @@
+"""``gbench run``: train and evaluate one model, beside the floors that matter."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gbench.cli import complete
+from gbench.cli.console import errors, print_json
+
+if TYPE_CHECKING:
+    from gbench.choices import Choices
+    from gbench.result import Result
+    from gbench.spec import RunSpec
+
+FLOORS = ("trees", "knn", "dummy")
+
+
+def run(
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="A name of `gbench models list`.", autocompletion=complete.models),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", "-d", help="A name of `gbench datasets list`.", autocompletion=complete.datasets),
+    ] = None,
+    target: Annotated[str | None, typer.Option("--target", "-t", help="Default: the dataset's own.")] = None,
+    split: Annotated[
+        str | None,
+        typer.Option("--split", "-s", help="A name of `gbench splits list`.", autocompletion=complete.schemes),
+    ] = None,
+    fold: Annotated[str | None, typer.Option("--fold", "-f", help="A number from 0, or `all`.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of weights and batches.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="section.key=value, e.g. training.epochs=50, model.hidden=64.")
+    ] = None,
+    spec: Annotated[
+        str | None, typer.Option("--spec", help="Run id or file: run again, or resume, exactly that.")
+    ] = None,
+    results: Annotated[Path, typer.Option("--results", help="Where results are written.")] = Path("results"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the Result and nothing else.")] = False,
+    floors: Annotated[bool, typer.Option(help="Also run trees, knn and dummy on the same split.")] = True,
+    tracking: Annotated[bool, typer.Option(help="Mirror results to MLflow.")] = True,
+) -> None:
+    """Train one model and compare it with the floors on the same test crystals."""
+    from gbench.cli.report import report, report_folds
+    from gbench.errors import SpecError
+
+    given = {"model": model, "dataset": dataset, "target": target, "split": split, "seed": seed}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if spec is None:
+        specs = _specs(chosen, settings or [], fold or "0")
+    elif chosen or settings or fold:
+        raise SpecError("--spec repeats a run as it was; leave out --model, --dataset, --set and the like, or --spec")
+    else:
+        specs = [_read_spec(spec, results)]
+    done = []
+    for one in specs:
+        result = _run_one(one, results, quiet=as_json)
+        beside = [] if as_json or not floors else _run_floors(one, results)
+        notes = [_track(results / r.run_id, quiet=as_json) for r in (result, *beside)] if tracking else []
+        done.append(result)
+        if not as_json:
+            report(result, beside, results, notes[0] if notes else None)
+    if as_json:
+        shown = [result.model_dump(mode="json") for result in done]
+        print_json(shown[0] if len(shown) == 1 else shown)
+    elif len(done) > 1:
+        report_folds(done)
+
+
+def _specs(chosen: dict[str, Any], settings: list[str], fold: str) -> "list[RunSpec]":
+    from gbench.cards import validate
+    from gbench.choices import Choices, parse_overrides, resolve
+    from gbench.errors import SpecError
+
+    if "model" not in chosen:
+        raise SpecError("say which model to run: --model NAME (`gbench models list`), or --spec RUN_ID to repeat a run")
+    choices = validate(Choices, {**chosen, "overrides": parse_overrides(settings)}, "choices", SpecError)
+    return [resolve(choices.model_copy(update={"fold": number})) for number in _folds(fold, choices)]
+
+
+def _folds(fold: str, choices: "Choices") -> list[int]:
+    from gbench.choices import resolve
+    from gbench.dataset import load
+    from gbench.errors import SpecError
+    from gbench.splitting import fold_count
+
+    if fold == "all":
+        return list(range(fold_count(load(choices.dataset), resolve(choices).split)))
+    if not fold.isdigit():
+        raise SpecError(f"--fold {fold}: give a number from 0, or `all`")
+    return [int(fold)]
+
+
+def _read_spec(name: str, results: Path) -> "RunSpec":
+    import json
+
+    from gbench.cards import validate
+    from gbench.choices import check
+    from gbench.content import content
+    from gbench.errors import SpecError
+    from gbench.runner import SPEC_FILE
+    from gbench.spec import RunSpec
+
+    places = [Path(name), results / name / SPEC_FILE, *content("leaderboard").glob(f"results/**/{name}/result.json")]
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        raise SpecError(f"--spec {name}: no such file, and no run of that id under {results} or on the leaderboard")
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SpecError(f"{path}: not valid JSON ({error})") from error
+    if not isinstance(raw, dict):
+        raise SpecError(f"{path}: not a spec; give a run id, a spec.json or a result.json")
+    return check(validate(RunSpec, raw.get("spec", raw), str(path), SpecError))
+
+
+def _run_one(spec: "RunSpec", results: Path, *, quiet: bool) -> "Result":
+    from gbench.cli.progress import ConsoleObserver, QuietObserver, StopOnInterrupt
+    from gbench.registry import model_card
+    from gbench.runner import run_spec
+    from gbench.train import Interrupted
+
+    with StopOnInterrupt() as interrupt:
+        try:
+            if quiet:
+                return run_spec(spec, results, QuietObserver(interrupt))
+            with ConsoleObserver(spec, model_card(spec.model).framework, interrupt) as observer:
+                return run_spec(spec, results, observer)
+        except Interrupted:
+            again = shlex.join(["gbench", "run", "--spec", spec.run_id, "--results", str(results)])
+            errors.print(f"stopped; the checkpoint is safe. Go on with: {again}", soft_wrap=True)
+            raise typer.Exit(130) from None
+
+
+def _run_floors(spec: "RunSpec", results: Path) -> "list[Result]":
+    from gbench.choices import Choices, resolve
+    from gbench.cli.progress import QuietObserver, StopOnInterrupt
+    from gbench.registry import dataset_card, model_card
+    from gbench.runner import run_spec
+
+    level = dataset_card(spec.dataset).targets[spec.target].level
+    split = spec.split.model_dump(exclude={"scheme", "fold"})
+    found = []
+    for name in FLOORS:
+        if name == spec.model or level not in model_card(name).levels:
+            continue
+        floor = resolve(
+            Choices(
+                model=name, dataset=spec.dataset, target=spec.target, split=spec.split.scheme, fold=spec.split.fold,
+                seed=spec.seed, overrides={f"split.{key}": value for key, value in split.items()},
+            )
+        )  # fmt: skip
+        with StopOnInterrupt() as interrupt:
+            found.append(run_spec(floor, results, QuietObserver(interrupt)))
+    return found
+
+
+def _track(folder: Path, *, quiet: bool) -> str:
+    """One line on where the run is in MLflow, or why it is not; tracking never fails a run."""
+    from gbench.tracking import TrackingError, track
+
+    try:
+        made = track(folder)
+    except TrackingError as error:
+        if quiet:
+            errors.print(f"warning: {error}", soft_wrap=True)
+        return f"not tracked: {error}"
+    show = (
+        f"   mlflow ui --backend-store-uri {shlex.quote(made.uri)}"
+        if made.uri.startswith("sqlite")
+        else f"   {made.uri}"
+    )
+    return f"run {made.run_id[:8]}..{show}"

@@ -1,0 +1,314 @@
+"""Structures as a struct of arrays, and their one on-disk form, Parquet."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from gbench.errors import DataError
+from gbench.storage import atomic_path
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from ase import Atoms
+    from pymatgen.core import Molecule, Structure
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+MAX_NUMBER = 103
+"""Lr, the last element with a row in ``elements.csv``."""
+
+
+@dataclass(frozen=True)
+class Crystals:
+    """Many crystals (or molecules, with ``pbc`` false) in flat arrays.
+
+    Atom ``a`` belongs to crystal ``i`` when ``ptr[i] <= a < ptr[i + 1]``.
+    """
+
+    ids: tuple[str, ...]
+    numbers: NDArray[np.int16]
+    """(atoms,) atomic numbers."""
+    positions: FloatArray
+    """(atoms, 3) Cartesian, Å."""
+    cell: FloatArray
+    """(n, 3, 3) lattice vectors as rows, Å; zero rows along axes that are not periodic."""
+    pbc: NDArray[np.bool_]
+    """(n, 3)"""
+    ptr: IntArray
+    """(n + 1,) first atom of each crystal."""
+    graph_targets: Mapping[str, FloatArray] = field(default_factory=dict)
+    """name -> (n,); NaN where a label is missing."""
+    node_targets: Mapping[str, FloatArray] = field(default_factory=dict)
+    """name -> (atoms,); NaN where a label is missing."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def n_atoms(self) -> IntArray:
+        """(n,) atoms per crystal."""
+        return np.diff(self.ptr)
+
+    @property
+    def crystal_of_atom(self) -> IntArray:
+        """(atoms,) row of the crystal each atom belongs to."""
+        return np.repeat(np.arange(len(self)), self.n_atoms)
+
+    @property
+    def volume(self) -> FloatArray:
+        """(n,) cell volumes in Å^3; 0 for molecules."""
+        return np.asarray(np.abs(np.linalg.det(self.cell)))
+
+    def labels(self, target: str) -> FloatArray:
+        """Values of a target: (n,) for a graph target, (atoms,) for a node target."""
+        return self.graph_targets[target] if target in self.graph_targets else self.node_targets[target]
+
+    def without_labels(self) -> Self:
+        """The structures alone."""
+        return dataclasses.replace(self, graph_targets={}, node_targets={})
+
+    def sha256(self) -> str:
+        """Hash of ids, structures and labels: the identity of a dataset version's content.
+
+        Taken over the arrays (little-endian), not the file, so that another Parquet writer changes nothing.
+        """
+        digest = hashlib.sha256(json.dumps(self.ids, ensure_ascii=True).encode())
+        arrays: list[NDArray[Any]] = [
+            self.numbers.astype("<i2"),
+            self.positions.astype("<f8"),
+            self.cell.astype("<f8"),
+            self.pbc.astype("u1"),
+            self.ptr.astype("<i8"),
+        ]
+        for targets in (self.graph_targets, self.node_targets):
+            for name in sorted(targets):
+                digest.update(name.encode())
+                # every NaN means "missing": give them one bit pattern
+                values = np.where(np.isnan(targets[name]), np.nan, targets[name])
+                arrays.append(values.astype("<f8"))
+        for array in arrays:
+            digest.update(repr(array.shape).encode())
+            # -0.0 and 0.0 are one number
+            digest.update(np.ascontiguousarray(array + 0 if array.dtype.kind == "f" else array).tobytes())
+        return digest.hexdigest()
+
+    def take(self, rows: Sequence[int] | IntArray) -> Self:
+        """The crystals of these rows, in this order."""
+        rows = np.asarray(rows, dtype=np.int64)
+        atoms = ranges(self.ptr[rows], self.ptr[rows + 1])
+        return type(self)(
+            ids=tuple(self.ids[row] for row in rows),
+            numbers=self.numbers[atoms],
+            positions=self.positions[atoms],
+            cell=self.cell[rows],
+            pbc=self.pbc[rows],
+            ptr=np.concatenate([[0], np.cumsum(self.n_atoms[rows])]),
+            graph_targets={name: values[rows] for name, values in self.graph_targets.items()},
+            node_targets={name: values[atoms] for name, values in self.node_targets.items()},
+        )
+
+    def check(self) -> Self:
+        """These crystals, if every number in them is usable.
+
+        Raises:
+            DataError: a duplicate id, a crystal without atoms, a coordinate or label that is infinite, a
+                coordinate that is NaN, a flat cell, an unknown atomic number.
+        """
+        _check_shapes(self)
+        if len(set(self.ids)) != len(self):
+            seen: set[str] = set()
+            twice = next(name for name in self.ids if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+            raise DataError(f"id {twice!r} appears more than once; ids must be unique")
+        self._refuse(np.flatnonzero(self.n_atoms == 0), "has no atoms")
+        bad_atoms = ~np.isfinite(self.positions).all(axis=1)
+        self._refuse(self.crystal_of_atom[bad_atoms], "has a coordinate that is NaN or infinite")
+        self._refuse(np.flatnonzero(~np.isfinite(self.cell).all(axis=(1, 2))), "has a cell that is NaN or infinite")
+        bad_numbers = (self.numbers < 1) | (self.numbers > MAX_NUMBER)
+        self._refuse(self.crystal_of_atom[bad_numbers], f"has an atomic number outside 1-{MAX_NUMBER}")
+        periodic = self.pbc.all(axis=1)
+        self._refuse(np.flatnonzero(periodic & (self.volume < 1e-3)), "is periodic but its cell has no volume")
+        for name, values in self.graph_targets.items():
+            self._refuse(np.flatnonzero(np.isinf(values)), f"has an infinite label for {name!r}")
+        for name, values in self.node_targets.items():
+            self._refuse(self.crystal_of_atom[np.isinf(values)], f"has an infinite label for {name!r}")
+        return self
+
+    def _refuse(self, rows: IntArray, why: str) -> None:
+        if len(rows):
+            more = len(set(rows.tolist())) - 1
+            others = f" (and {more} more)" if more else ""
+            raise DataError(f"crystal {self.ids[rows[0]]!r}{others} {why}; mend the source or drop the row")
+
+    @classmethod
+    def build(
+        cls,
+        records: Sequence[Mapping[str, Any]],
+        graph_targets: Sequence[str] = (),
+        node_targets: Sequence[str] = (),
+    ) -> Self:
+        """Crystals from dictionaries with ``id``, ``numbers``, ``positions``, ``cell``, and labels by target name.
+
+        ``cell`` None makes a molecule. A label that is absent or None is missing (NaN).
+        """
+        if not records:
+            raise DataError("there is no crystal to build from")
+        sizes = [len(record["numbers"]) for record in records]
+        cells = [record["cell"] for record in records]
+        periodic = np.array([cell is not None for cell in cells], dtype=bool)
+        cell = np.zeros((len(records), 3, 3))
+        for row, given in enumerate(cells):
+            if given is not None:
+                cell[row] = given
+        missing = float("nan")
+
+        def graph_values(name: str) -> FloatArray:
+            return np.array([missing if r.get(name) is None else r[name] for r in records], dtype=np.float64)
+
+        def node_values(name: str) -> FloatArray:
+            parts = [
+                np.full(size, missing) if record.get(name) is None else np.asarray(record[name], dtype=np.float64)
+                for record, size in zip(records, sizes, strict=True)
+            ]
+            return np.concatenate(parts) if parts else np.empty(0)
+
+        return cls(
+            ids=tuple(str(record["id"]) for record in records),
+            numbers=np.concatenate([np.asarray(r["numbers"], dtype=np.int16) for r in records]),
+            positions=np.concatenate([np.asarray(r["positions"], dtype=np.float64).reshape(-1, 3) for r in records]),
+            cell=cell,
+            pbc=np.repeat(periodic[:, None], 3, axis=1),
+            ptr=np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]),
+            graph_targets={name: graph_values(name) for name in graph_targets},
+            node_targets={name: node_values(name) for name in node_targets},
+        ).check()
+
+    @classmethod
+    def from_pymatgen(
+        cls,
+        structures: Sequence["Structure | Molecule"],
+        ids: Sequence[str] | None = None,
+        graph_targets: Mapping[str, Sequence[float]] | None = None,
+    ) -> Self:
+        """Crystals from ordered pymatgen structures and molecules; ids default to 0, 1, 2, ..."""
+        for row, structure in enumerate(structures):
+            if not structure.is_ordered:
+                raise DataError(f"structure {row} ({structure.formula}) has partial occupancies; order it first")
+        targets = graph_targets or {}
+        records = [
+            {
+                "id": str(row) if ids is None else ids[row],
+                "numbers": structure.atomic_numbers,
+                "positions": structure.cart_coords,
+                "cell": getattr(getattr(structure, "lattice", None), "matrix", None),
+                **{name: values[row] for name, values in targets.items()},
+            }
+            for row, structure in enumerate(structures)
+        ]
+        return cls.build(records, graph_targets=tuple(targets))
+
+    def to_pymatgen(self, row: int) -> "Structure | Molecule":
+        """One crystal as a pymatgen ``Structure``, or ``Molecule`` where nothing is periodic.
+
+        Node targets become site properties.
+        """
+        from pymatgen.core import Molecule, Structure
+
+        atoms = slice(self.ptr[row], self.ptr[row + 1])
+        if not self.pbc[row].any():
+            return Molecule(self.numbers[atoms].tolist(), self.positions[atoms])
+        return Structure(
+            self.cell[row],
+            self.numbers[atoms].tolist(),
+            self.positions[atoms],
+            coords_are_cartesian=True,
+            site_properties={name: values[atoms].tolist() for name, values in self.node_targets.items()},
+        )
+
+    def to_ase(self, row: int) -> "Atoms":
+        """One crystal or molecule as ASE ``Atoms`` (needs ase)."""
+        from ase import Atoms
+
+        atoms = slice(self.ptr[row], self.ptr[row + 1])
+        return Atoms(self.numbers[atoms], self.positions[atoms], cell=self.cell[row], pbc=self.pbc[row])
+
+    def to_frame(self) -> "pd.DataFrame":
+        """One row per crystal: id, formula, atoms, volume (Å^3) and the graph targets."""
+        import pandas as pd
+
+        from gbench.elements import reduced_formulas
+
+        columns = {"formula": reduced_formulas(self), "n_atoms": self.n_atoms, "volume": self.volume}
+        return pd.DataFrame({**columns, **self.graph_targets}, index=pd.Index(self.ids, name="id"))
+
+    def write(self, path: Path) -> None:
+        """Write as one Parquet file, moved into place only when whole."""
+        columns: dict[str, Any] = {
+            "id": pa.array(self.ids, pa.string()),
+            "numbers": _lists(self.numbers, self.ptr),
+            "positions": _lists(self.positions.reshape(-1), self.ptr * 3),
+            "cell": pa.FixedSizeListArray.from_arrays(pa.array(self.cell.reshape(-1)), 9),
+            "pbc": pa.FixedSizeListArray.from_arrays(pa.array(self.pbc.reshape(-1)), 3),
+        }
+        columns |= {f"graph:{name}": pa.array(values) for name, values in self.graph_targets.items()}
+        columns |= {f"node:{name}": _lists(values, self.ptr) for name, values in self.node_targets.items()}
+        with atomic_path(path) as temporary:
+            pq.write_table(pa.table(columns), temporary, compression="zstd")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Crystals from a file made by :meth:`write`."""
+        table = pq.read_table(path).combine_chunks()
+
+        def flat(name: str) -> NDArray[Any]:
+            return np.asarray(table[name].chunk(0).flatten().to_numpy(zero_copy_only=False))
+
+        offsets = table["numbers"].chunk(0).offsets.to_numpy()
+        names = table.column_names
+        return cls(
+            ids=tuple(table["id"].to_pylist()),
+            numbers=flat("numbers"),
+            positions=flat("positions").reshape(-1, 3),
+            cell=flat("cell").reshape(-1, 3, 3),
+            pbc=flat("pbc").reshape(-1, 3),
+            ptr=offsets.astype(np.int64),
+            graph_targets={n.removeprefix("graph:"): table[n].to_numpy() for n in names if n.startswith("graph:")},
+            node_targets={n.removeprefix("node:"): flat(n) for n in names if n.startswith("node:")},
+        )
+
+
+def ranges(starts: IntArray, stops: IntArray) -> IntArray:
+    """``concatenate([arange(a, b) for a, b in zip(starts, stops)])`` without the Python loop."""
+    lengths = stops - starts
+    ends = np.cumsum(lengths)
+    return np.asarray(np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + lengths, lengths))
+
+
+def _lists(values: NDArray[Any], offsets: IntArray) -> pa.ListArray:
+    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(values))
+
+
+def _check_shapes(crystals: Crystals) -> None:
+    n, atoms = len(crystals.ids), int(crystals.ptr[-1]) if len(crystals.ptr) else -1
+    expected: Iterator[tuple[str, tuple[int, ...], tuple[int, ...]]] = iter(
+        [
+            ("numbers", crystals.numbers.shape, (atoms,)),
+            ("positions", crystals.positions.shape, (atoms, 3)),
+            ("cell", crystals.cell.shape, (n, 3, 3)),
+            ("pbc", crystals.pbc.shape, (n, 3)),
+            ("ptr", crystals.ptr.shape, (n + 1,)),
+            *((name, values.shape, (n,)) for name, values in crystals.graph_targets.items()),
+            *((name, values.shape, (atoms,)) for name, values in crystals.node_targets.items()),
+        ]
+    )
+    for name, shape, wanted in expected:
+        if shape != wanted:
+            raise DataError(f"{name} has shape {shape}, expected {wanted} for {n} crystals with {atoms} atoms")

@@ -1,0 +1,168 @@
+"""From predictions to a Result."""
+
+import dataclasses
+import hashlib
+import json
+import time
+import traceback
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import save
+
+from gbench.crystals import Crystals, FloatArray, IntArray
+from gbench.elements import reduced_formulas
+from gbench.environment import environment, peak_memory_mb
+from gbench.errors import GbenchError
+from gbench.metrics import point_scores, regression_metrics
+from gbench.prepare import Prepared
+from gbench.result import (
+    WEIGHTS_FILE,
+    Cost,
+    DatasetRecord,
+    Failure,
+    GraphRecord,
+    Result,
+    SplitRecord,
+    write_history,
+    write_predictions,
+)
+from gbench.spec import RunSpec
+from gbench.storage import atomic_path
+from gbench.train import Epoch, Fit
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a model delivers."""
+
+    val: FloatArray
+    test: FloatArray
+    """(items,) predictions in the unit of the target."""
+    fitted: Fit | None = None
+
+
+def evaluate(spec: RunSpec, prepared: Prepared, outcome: Outcome, folder: Path, started: float) -> Result:
+    """The Result of a run; its predictions, history and weights are written to ``folder``.
+
+    Here, and only here, test labels are read.
+    """
+    split, labels, dataset = prepared.split, prepared.labels, prepared.dataset
+    val, test = prepared.items(split.val), prepared.items(split.test)
+    groups = independent_groups(dataset.crystals)
+    if prepared.level == "node":
+        groups = groups[dataset.crystals.crystal_of_atom]
+    known_val, known_test = val[~np.isnan(labels[val])], test[~np.isnan(labels[test])]
+    unit = dataset.card.targets[spec.target].unit
+    metrics = regression_metrics(labels[known_test], outcome.test[~np.isnan(labels[test])], unit, groups[known_test])
+    validation = point_scores(labels[known_val], outcome.val[~np.isnan(labels[val])])
+    frames = [
+        _prediction_frame(prepared, "val", val, outcome.val),
+        _prediction_frame(prepared, "test", test, outcome.test),
+    ]
+    write_predictions(folder, pd.concat(frames, ignore_index=True))
+    history = outcome.fitted.history if outcome.fitted else []
+    if outcome.fitted:
+        write_history(folder, [vars(epoch) for epoch in history])
+        with atomic_path(folder / WEIGHTS_FILE) as temporary:
+            # through bytes: the library's own writer reports a full disk as an error of its own kind
+            temporary.write_bytes(weights_file(outcome.fitted))
+    return Result(
+        status="ok",
+        run_id=spec.run_id,
+        spec=spec,
+        created=_now(),
+        environment=environment(),
+        **_records(spec, prepared),
+        metrics=metrics,
+        validation=validation,
+        best_epoch=outcome.fitted.best_epoch if outcome.fitted else None,
+        cost=_cost(outcome, history, started),
+    )
+
+
+def weights_file(fitted: Fit) -> bytes:
+    """Weights as safetensors; the metadata hold the mean and deviation that turn outputs into the target's unit.
+
+    One entry of metadata: the library writes several in any order, and equal runs must give equal bytes.
+    """
+    tensors = {name: tensor.contiguous() for name, tensor in fitted.model.state_dict().items()}
+    return save(tensors, {"scale": json.dumps(dataclasses.asdict(fitted.scale))})
+
+
+def independent_groups(crystals: Crystals) -> IntArray:
+    """(n,) group of each crystal: crystals of one reduced formula are not independent evidence."""
+    return np.unique(reduced_formulas(crystals), return_inverse=True)[1].astype(np.int64)
+
+
+def _prediction_frame(prepared: Prepared, part: str, items: IntArray, predictions: FloatArray) -> pd.DataFrame:
+    crystals = prepared.dataset.crystals
+    rows = items if prepared.level == "graph" else crystals.crystal_of_atom[items]
+    site = np.full(len(items), -1) if prepared.level == "graph" else items - crystals.ptr[rows]
+    ids = [crystals.ids[row] for row in rows]
+    return pd.DataFrame({"id": ids, "site": site, "part": part, "prediction": predictions})
+
+
+def _cost(outcome: Outcome, history: list[Epoch], started: float) -> Cost:
+    total = time.perf_counter() - started
+    seconds = [epoch.seconds for epoch in history]
+    return Cost(
+        parameters=outcome.fitted.model.n_parameters if outcome.fitted else 0,
+        epochs=len(history),
+        seconds_per_epoch=float(np.median(seconds)) if seconds else 0.0,
+        train_seconds=float(sum(seconds)) if seconds else total,
+        total_seconds=total,
+        peak_memory_mb=peak_memory_mb(),
+        device="cpu",
+        threads=torch.get_num_threads(),
+    )
+
+
+def _records(spec: RunSpec, prepared: Prepared) -> dict[str, Any]:
+    card, split, graphs = prepared.dataset.card, prepared.split, prepared.graphs
+    target = card.targets[spec.target]
+    sizes = {"train": len(split.train), "val": len(split.val), "test": len(split.test)}
+    return {
+        "dataset": DatasetRecord(
+            name=card.name,
+            version=card.version,
+            sha256=card.content_sha256,
+            crystals=card.crystals,
+            target=spec.target,
+            level=target.level,
+            unit=target.unit,
+        ),
+        "split": SplitRecord(sha256=_split_hash(prepared), frozen=split.frozen, **sizes),
+        "graph": graphs
+        and GraphRecord(sha256=graphs.sha256, edges_per_atom=graphs.edges_per_atom, warnings=graphs.warnings),
+    }
+
+
+def _split_hash(prepared: Prepared) -> str:
+    """Hash of the ids in each part, so that a missing label or another order of parts shows."""
+    ids = prepared.dataset.crystals.ids
+    parts = [[ids[row] for row in part] for part in (prepared.split.train, prepared.split.val, prepared.split.test)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def failure(spec: RunSpec, prepared: Prepared | None, error: Exception) -> Result:
+    """The Result of a run that ended in ``error``."""
+    trace = "" if isinstance(error, GbenchError) else traceback.format_exc()
+    return Result(
+        status="error",
+        run_id=spec.run_id,
+        spec=spec,
+        created=_now(),
+        environment=environment(),
+        **(_records(spec, prepared) if prepared else {}),
+        error=Failure(kind=type(error).__name__, message=str(error), traceback=trace),
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,93 @@
+"""Fixed-length descriptions of crystals for models without a graph and for clustering."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gbench.crystals import Crystals
+from gbench.elements import element_property, fractions, properties, property_names
+from gbench.graphs import Graphs
+
+FloatArray = NDArray[np.float64]
+
+
+class Features(NamedTuple):
+    """A table of features."""
+
+    names: tuple[str, ...]
+    values: FloatArray
+    """(n, features)"""
+
+
+def composition_statistics(crystals: Crystals) -> Features:
+    """Mean, average deviation, minimum, maximum and range of each element property, weighted by fraction.
+
+    Source: Magpie, https://doi.org/10.1038/npjcompumats.2016.28 (its statistics, over our element properties).
+    """
+    weight = fractions(crystals)[:, 1:]
+    table = properties()[1:]
+    present = weight[:, :, None] > 0
+    mean = weight @ table
+    deviation = np.einsum("ne,nep->np", weight, np.abs(table[None] - mean[:, None]))
+    lowest = np.where(present, table, np.inf).min(axis=1)
+    highest = np.where(present, table, -np.inf).max(axis=1)
+    statistics = {"mean": mean, "deviation": deviation, "min": lowest, "max": highest, "range": highest - lowest}
+    names = tuple(f"{statistic} {name}" for statistic in statistics for name in property_names())
+    return Features(names, np.concatenate(list(statistics.values()), axis=1))
+
+
+def composition_vectors(crystals: Crystals) -> FloatArray:
+    """(n, 2 x properties) mean and average deviation of standardised element properties: the space of clusters."""
+    table = properties()[1:]
+    scaled = (table - table.mean(axis=0)) / table.std(axis=0)
+    weight = fractions(crystals)[:, 1:]
+    mean = weight @ scaled
+    deviation = np.einsum("ne,nep->np", weight, np.abs(scaled[None] - mean[:, None]))
+    return np.concatenate([mean, deviation], axis=1)
+
+
+def structure_statistics(graphs: Graphs) -> Features:
+    """Volume per atom, packing, density, cell size, and statistics of nearest distances and bond polarity."""
+    crystals = graphs.crystals
+    atoms = crystals.n_atoms.astype(np.float64)
+    radius = element_property("covalent_radius")[crystals.numbers]
+    mass = element_property("mass")[crystals.numbers]
+    volume = np.maximum(crystals.volume, 1e-9)
+    starts = crystals.ptr[:-1]
+    columns = {
+        "atoms": atoms,
+        "volume per atom": volume / atoms,
+        "packing fraction": np.add.reduceat(4 / 3 * np.pi * radius**3, starts) / volume,
+        "density": np.add.reduceat(mass, starts) / volume,
+    }
+    for name, values in _site_features(graphs).items():
+        columns[f"mean {name}"] = np.add.reduceat(values, starts) / atoms
+        columns[f"min {name}"] = np.minimum.reduceat(values, starts)
+        columns[f"max {name}"] = np.maximum.reduceat(values, starts)
+    return Features(tuple(columns), np.stack(list(columns.values()), axis=1))
+
+
+def _site_features(graphs: Graphs) -> dict[str, FloatArray]:
+    """(atoms,) features of each site from its neighbours, weighted by exp(-(d / nearest - 1) / 0.1)."""
+    numbers = graphs.crystals.numbers
+    electronegativity = element_property("electronegativity")[numbers]
+    radius = element_property("covalent_radius")[numbers]
+    n_atoms = len(numbers)
+    nearest = np.full(n_atoms, np.inf)
+    np.minimum.at(nearest, graphs.dst, graphs.distance)
+    nearest[np.isinf(nearest)] = graphs.spec.cutoff
+    weight = np.exp(-(graphs.distance / nearest[graphs.dst] - 1) / 0.1)
+    total = np.bincount(graphs.dst, weight, minlength=n_atoms)
+    polarity = np.abs(electronegativity[graphs.src] - electronegativity[graphs.dst])
+    strain = graphs.distance / (radius[graphs.src] + radius[graphs.dst])
+
+    def average(edge_values: FloatArray) -> FloatArray:
+        return np.bincount(graphs.dst, weight * edge_values, minlength=n_atoms) / np.maximum(total, 1e-12)
+
+    return {
+        "nearest distance": nearest,
+        "effective coordination": total.astype(np.float64),
+        "bond polarity": average(polarity),
+        "bond length over radii": average(strain),
+    }

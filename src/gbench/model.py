@@ -1,0 +1,94 @@
+"""What every model is: a network trained by our loop, or an estimator that fits itself."""
+
+import dataclasses
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from gbench.batch import Batch
+from gbench.cards import Frozen, Level
+from gbench.crystals import Crystals, IntArray
+from gbench.errors import SpecError
+from gbench.graphs import Graphs
+
+FloatArray = NDArray[np.float64]
+
+
+class NoConfig(Frozen):
+    """A model without settings."""
+
+
+class Predictor:
+    """Common ground of :class:`Model` and :class:`Estimator`."""
+
+    Config: ClassVar[type[Frozen]] = NoConfig
+    """Typed, frozen settings; unknown keys are refused."""
+    uses_graph: ClassVar[bool] = True
+
+
+class Model(Predictor, nn.Module, ABC):
+    """A graph network. It is given batches, never targets, split names or test structures."""
+
+    @abstractmethod
+    def __init__(self, config: Frozen, level: Level, outputs: int = 1) -> None:
+        """Build for one head: ``level`` says what is predicted, ``outputs`` how many numbers per item."""
+        super().__init__()
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Tensor:
+        """(graphs, outputs) or (atoms, outputs), as the head's level says."""
+
+    @abstractmethod
+    def embeddings(self, batch: Batch) -> list[Tensor]:
+        """Node states (atoms, width), first the input, then after each layer."""
+
+    @property
+    def n_parameters(self) -> int:
+        """Trained numbers."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    @property
+    @abstractmethod
+    def hops(self) -> int:
+        """Message-passing steps: the nominal receptive field is ``hops`` x cut-off."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What an estimator may look at: structures, and never a label."""
+
+    crystals: Crystals
+    graphs: Graphs | None = None
+
+    @classmethod
+    def of(cls, crystals: Crystals, graphs: Graphs | None = None) -> "Inputs":
+        """Inputs without the labels that ``crystals`` carry."""
+        bare = crystals.without_labels()
+        return cls(bare, graphs and dataclasses.replace(graphs, crystals=bare))
+
+    def require_graphs(self) -> Graphs:
+        """The graphs, for an estimator with ``uses_graph``."""
+        if self.graphs is None:
+            raise SpecError("this model needs graphs; give its spec a graph section")
+        return self.graphs
+
+
+class Estimator(Predictor, ABC):
+    """A model that is fitted in one call: the floors that every network must beat."""
+
+    uses_graph: ClassVar[bool] = False
+
+    def __init__(self, config: Frozen, level: Level, seed: int) -> None:
+        self.config, self.level, self.seed = config, level, seed
+
+    @abstractmethod
+    def fit(self, inputs: Inputs, rows: IntArray, labels: FloatArray) -> None:
+        """Learn from the crystals of ``rows`` and their ``labels``, (rows,) or (their atoms,), NaN where missing."""
+
+    @abstractmethod
+    def predict(self, inputs: Inputs, rows: IntArray) -> FloatArray:
+        """(rows,) or (their atoms,) predictions, in the unit of the labels."""

@@ -1,0 +1,37 @@
+"""What watches a run."""
+
+from pathlib import Path
+
+from gbench.dataset import Dataset
+from gbench.graphs import Graphs
+from gbench.model import Model
+from gbench.result import Result
+from gbench.spec import Training
+from gbench.splitting import Split
+from gbench.train import Epoch
+
+
+class Observer:
+    """Hears what a run does; override what you show."""
+
+    def finished(self, result: Result, folder: Path) -> None:
+        """The run was done before; nothing else will be heard of it."""
+
+    def data(self, dataset: Dataset, target: str) -> None:
+        """The dataset is loaded."""
+
+    def split(self, dataset: Dataset, split: Split) -> None:
+        """The split is made; rows without a label are out of it."""
+
+    def graphs(self, graphs: Graphs, seconds: float) -> None:
+        """The graphs are built or read."""
+
+    def model(self, model: Model, training: Training) -> None:
+        """A network is about to be trained."""
+
+    def epoch(self, epoch: Epoch) -> None:
+        """An epoch ended."""
+
+    def stop(self) -> bool:
+        """Whether training is to stop after the current batch."""
+        return False

@@ -1,0 +1,92 @@
+"""Everything a run needs before a model sees it: data, split, graphs."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from gbench.batch import GraphTensors
+from gbench.cards import Level
+from gbench.crystals import FloatArray, IntArray
+from gbench.dataset import Dataset, load
+from gbench.errors import DataError
+from gbench.frozen import get_split
+from gbench.graphs import Graphs
+from gbench.observer import Observer
+from gbench.spec import RunSpec
+from gbench.splitting import Split
+from gbench.train import Task
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All a run needs, loaded."""
+
+    dataset: Dataset
+    target: str
+    split: Split
+    graphs: Graphs | None
+
+    @property
+    def labels(self) -> FloatArray:
+        """(n,) or (atoms,)"""
+        return self.dataset.labels(self.target)
+
+    @property
+    def level(self) -> Level:
+        """Level of the target."""
+        return self.dataset.card.targets[self.target].level
+
+    def items(self, rows: IntArray) -> IntArray:
+        """Positions in ``labels`` of the items of these rows."""
+        if self.level == "graph":
+            return rows
+        crystals = self.dataset.crystals
+        return np.flatnonzero(np.isin(crystals.crystal_of_atom, rows))
+
+
+def prepare(spec: RunSpec, observer: Observer) -> Prepared:
+    """Load the data, make the split, build the graphs.
+
+    Raises:
+        DataError: the spec names a version that is not the one at hand, or a part has no label.
+    """
+    dataset = load(spec.dataset)
+    if spec.version != dataset.card.version:
+        raise DataError(
+            f"the spec names {spec.dataset}@{spec.version}, this gbench holds version {dataset.card.version}; "
+            f"install the gbench that made the spec, or run without --spec"
+        )
+    observer.data(dataset, spec.target)
+    split = labelled(get_split(dataset, spec.split), dataset.labelled_rows(spec.target), spec.target)
+    observer.split(dataset, split)
+    if spec.graph is None:
+        return Prepared(dataset, spec.target, split, None)
+    started = time.perf_counter()
+    graphs = dataset.graphs(spec.graph)
+    observer.graphs(graphs, time.perf_counter() - started)
+    return Prepared(dataset, spec.target, split, graphs)
+
+
+def labelled(split: Split, rows: IntArray, target: str) -> Split:
+    """The split without rows that carry no label of the target.
+
+    Raises:
+        DataError: a part has no labelled row left.
+    """
+    parts = [part[np.isin(part, rows)] for part in (split.train, split.val, split.test)]
+    for part, name in zip(parts, ("train", "val", "test"), strict=True):
+        if not len(part):
+            raise DataError(f"no row of the {name} part has a label for {target!r}; choose another target or split")
+    train, val, test = parts
+    return Split(train, val, test, frozen=split.frozen)
+
+
+def make_task(prepared: Prepared) -> Task:
+    """The learning task of a network; labels outside train and validation are withheld."""
+    if prepared.graphs is None:
+        raise TypeError("a network needs graphs")
+    labels = prepared.labels.copy()
+    labels[prepared.items(prepared.split.test)] = np.nan
+    return Task(GraphTensors(prepared.graphs), torch.as_tensor(labels)[:, None], prepared.level, prepared.split)

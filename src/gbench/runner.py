@@ -1,0 +1,137 @@
+"""One run: spec in, result out. Idempotent: a finished run is read, an interrupted one goes on."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from gbench.cards import validate
+from gbench.choices import Choices, resolve
+from gbench.errors import DataError, SpecError, StorageError
+from gbench.evaluate import Outcome, evaluate, failure
+from gbench.model import Estimator, Inputs, Model
+from gbench.observer import Observer
+from gbench.prepare import Prepared, make_task, prepare
+from gbench.registry import dataset_card, model_class
+from gbench.result import RESULT_FILE, Result, read_predictions, read_result, write_result
+from gbench.spec import RunSpec
+from gbench.storage import atomic_path
+from gbench.train import fit, predict
+
+CHECKPOINT_FILE = "checkpoint.pt"
+SPEC_FILE = "spec.json"
+LOCK_FILE = ".lock"
+
+
+def run(model: str, *, results: str | Path = "results", observer: Observer | None = None, **choices: Any) -> Result:
+    """Train and evaluate one model; the Python form of ``gbench run``.
+
+    ``choices`` are the fields of :class:`gbench.choices.Choices`: ``dataset``, ``target``, ``split``, ``fold``,
+    ``seed``, ``overrides``. The result lies in ``<results>/<run id>/``; a finished run is read, not repeated.
+
+    Raises:
+        GbenchError: a choice that does not exist or does not fit, data that cannot be had, a folder that cannot be
+            written; the message is one sentence with the fix.
+    """
+    chosen = validate(Choices, {"model": model, **choices}, "gbench.run", SpecError)
+    return run_spec(resolve(chosen), Path(results), observer)
+
+
+def run_spec(spec: RunSpec, results: Path, observer: Observer | None = None) -> Result:
+    """The result of a spec, from ``<results>/<run id>/`` if it is there, else run.
+
+    A run that fails leaves a Result with status ``error`` and raises; an interrupted one leaves a checkpoint.
+
+    Raises:
+        GbenchError: as :func:`run`.
+        Interrupted: the observer asked to stop.
+    """
+    folder, observer = results / spec.run_id, observer or Observer()
+    lock = _lock(folder)
+    try:
+        finished = _finished(folder)
+        if finished is not None:
+            observer.finished(finished, folder)
+            return finished
+        return _run(spec, folder, observer)
+    finally:
+        lock.release()
+
+
+def _lock(folder: Path) -> filelock.BaseFileLock:
+    lock = filelock.FileLock(folder / LOCK_FILE, timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise StorageError(f"{folder}: another process is working on this run; wait for it to end") from error
+    except OSError as error:
+        raise StorageError(
+            f"{folder}: cannot write ({error.strerror}); choose another folder with --results or free some space"
+        ) from error
+    return lock
+
+
+def _finished(folder: Path) -> Result | None:
+    """The result in ``folder``, if the run ended well on the data the card names and its predictions are whole."""
+    if not (folder / RESULT_FILE).is_file():
+        return None
+    result = read_result(folder)
+    if result.status != "ok" or result.dataset is None:
+        return None
+    if result.dataset.sha256 != dataset_card(result.spec.dataset).content_sha256:
+        raise DataError(f"{folder}: made on other content of {result.spec.dataset}; delete the folder and run again")
+    read_predictions(folder)
+    return result
+
+
+def _run(spec: RunSpec, folder: Path, observer: Observer) -> Result:
+    _remove_leftovers(folder)
+    # written first: `gbench run --spec` resumes from it
+    with atomic_path(folder / SPEC_FILE) as temporary:
+        temporary.write_text(spec.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    started = time.perf_counter()
+    prepared: Prepared | None = None
+    try:
+        prepared = prepare(spec, observer)
+        outcome = _train(spec, prepared, folder / CHECKPOINT_FILE, observer)
+        result = evaluate(spec, prepared, outcome, folder, started)
+    except StorageError:
+        raise
+    except Exception as error:
+        write_result(folder, failure(spec, prepared, error))
+        raise
+    write_result(folder, result)
+    (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+    return result
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Delete temporary files that a killed process left; the lock makes sure none is in use."""
+    for path in folder.glob(".*"):
+        if path.name != LOCK_FILE:
+            path.unlink(missing_ok=True)
+
+
+def _train(spec: RunSpec, prepared: Prepared, checkpoint: Path, observer: Observer) -> Outcome:
+    kind = model_class(spec.model)
+    config = kind.Config.model_validate(spec.config)
+    split = prepared.split
+    if issubclass(kind, Estimator):
+        estimator = kind(config, prepared.level, spec.seed)
+        inputs = Inputs.of(prepared.dataset.crystals, prepared.graphs)
+        estimator.fit(inputs, split.train, prepared.labels[prepared.items(split.train)])
+        return Outcome(estimator.predict(inputs, split.val), estimator.predict(inputs, split.test))
+    if not issubclass(kind, Model) or prepared.graphs is None or spec.training is None:
+        raise TypeError(f"{kind.__name__} is neither a Model with a graph nor an Estimator")
+    task, training = make_task(prepared), spec.training
+
+    def build() -> Model:
+        network = kind(config, prepared.level)
+        observer.model(network, training)
+        return network
+
+    fitted = fit(build, task, training, spec.seed, checkpoint, observer.epoch, observer.stop)
+    size = training.batch_size
+    return Outcome(predict(fitted, task, split.val, size), predict(fitted, task, split.test, size), fitted)

@@ -1,0 +1,1 @@
+"""The leaderboard: one static folder, rendered from result files alone."""

@@ -1,0 +1,107 @@
+"""What a leaderboard table holds."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean
+from typing import Any, Literal
+
+from gbench.site.runs import ScoredRun
+from gbench.site.scores import Score
+from gbench.spec import SplitSpec
+
+Tier = Literal["recomputed", "reported"]
+Standing = Literal["ranked", "reference", "partial", "excluded"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """All runs of one model with one set of settings on one task and split."""
+
+    model: str
+    runs: tuple[ScoredRun, ...]
+    mae: Score
+    rmse: Score | None
+    r2: Score | None
+    standing: Standing = "ranked"
+    reason: str = ""
+    """Why it is excluded."""
+    settings: tuple[tuple[str, Any], ...] = ()
+    """What tells it from other rows of the same model."""
+    skill: float | None = None
+    rank: int | None = None
+    tied: bool = False
+    """Whether its interval contains the MAE of the best model."""
+
+    @property
+    def folds(self) -> tuple[int, ...]:
+        """Folds it has, ascending."""
+        return tuple(sorted({run.result.spec.split.fold for run in self.runs}))
+
+    @property
+    def parameters(self) -> int | None:
+        """Mean over runs, rounded; None for a model that has no weights to count."""
+        return round(self._mean_cost("parameters") or 0) or None
+
+    @property
+    def train_seconds(self) -> float | None:
+        """Mean over runs."""
+        return self._mean_cost("train_seconds")
+
+    @property
+    def warnings(self) -> list[str]:
+        """What its graphs warn of."""
+        graphs = [run.result.graph for run in self.runs]
+        return sorted({warning for graph in graphs if graph for warning in graph.warnings})
+
+    @property
+    def tier(self) -> Tier:
+        """How far its scores can be trusted."""
+        return "recomputed" if all(run.has_predictions for run in self.runs) else "reported"
+
+    def _mean_cost(self, name: Literal["parameters", "train_seconds"]) -> float | None:
+        found = [getattr(cost, name) for run in self.runs if (cost := run.result.cost) is not None]
+        return fmean(found) if len(found) == len(self.runs) else None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows that may be compared: same data, target and split."""
+
+    dataset: str
+    version: str
+    target: str
+    unit: str
+    split: SplitSpec
+    rows: tuple[Row, ...]
+    """Ranked and reference rows by MAE, then those with some folds only, then the excluded."""
+
+    @property
+    def scheme(self) -> str:
+        """Name of the split scheme."""
+        return str(self.parameters["scheme"])
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Scheme and parameters of the split, without the fold."""
+        return self.split.model_dump(mode="json", exclude={"fold"})
+
+    @property
+    def split_label(self) -> str:
+        """The scheme, with the parameters that are not its defaults."""
+        fields = type(self.split).model_fields
+        unusual = [f"{key} {value}" for key, value in self.parameters.items() if value != fields[key].default]
+        return ", ".join([self.scheme, *unusual])
+
+    @cached_property
+    def folds(self) -> tuple[int, ...]:
+        """Folds that a complete row has."""
+        return tuple(sorted({fold for row in self.rows if row.standing != "excluded" for fold in row.folds}))
+
+    @property
+    def best(self) -> Row | None:
+        """The first ranked row."""
+        return next((row for row in self.rows if row.rank == 1), None)
+
+    def of(self, *standings: Standing) -> list[Row]:
+        """Rows of these standings, in order."""
+        return [row for row in self.rows if row.standing in standings]

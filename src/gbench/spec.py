@@ -1,0 +1,135 @@
+"""A run, fully described: the same spec is the same run, and its hash is the run's name."""
+
+import hashlib
+import json
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from gbench.cards import Frozen, Settings
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class GraphSpec(Frozen):
+    """How atoms become a graph. Same structures and same spec give the same graph on every machine."""
+
+    kind: Literal["radius", "knn"] = "radius"
+    cutoff: Annotated[float, Field(gt=0, le=30)] = 5.0
+    """Å; edges are strictly shorter. For ``knn`` the radius within which neighbours are sought."""
+    neighbors: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """k of ``knn``."""
+    shells: Literal["whole", "cut"] = "whole"
+    """``whole``: ties with the k-th neighbour (within 1e-3 Å) stay, so the graph does not depend on the cell.
+    ``cut``: exactly k; which of the tied neighbours stay is arbitrary."""
+    on_short: Literal["error", "pad", "grow"] = "error"
+    """What to do with an atom that has no neighbour (``radius``) or fewer than k (``knn``) inside the cut-off:
+    refuse, leave it short, or grow the radius for that atom alone until it has them."""
+
+    @model_validator(mode="after")
+    def _neighbors_belong_to_knn(self) -> Self:
+        if self.kind == "knn" and self.neighbors is None:
+            raise ValueError("kind 'knn' needs neighbors, e.g. neighbors: 12")
+        if self.kind == "radius" and self.neighbors is not None:
+            raise ValueError("neighbors belongs to kind 'knn'; a radius graph keeps all within the cut-off")
+        return self
+
+    def describe(self) -> str:
+        """The spec in a few words: ``radius 5.0 Å`` or ``knn 12 within 8.0 Å``."""
+        if self.kind == "radius":
+            return f"radius {self.cutoff} Å"
+        return f"knn {self.neighbors} within {self.cutoff} Å" + (" (cut shells)" if self.shells == "cut" else "")
+
+
+class SplitSpec(Frozen):
+    """What every split scheme has, besides its ``scheme``."""
+
+    fold: Annotated[int, Field(ge=0)] = 0
+    val_share: Share = 0.1
+    """Share of the training side that becomes validation."""
+    seed: Seed = 0
+
+
+class GroupedSplit(SplitSpec):
+    """Schemes that hold out whole groups; every group is test in exactly one of the folds."""
+
+    n_folds: Annotated[int, Field(ge=2)] = 5
+
+
+class RandomSplit(GroupedSplit):
+    """Rows at random: every row is its own group."""
+
+    scheme: Literal["random"] = "random"
+
+
+class FormulaSplit(GroupedSplit):
+    """Groups of equal reduced formula."""
+
+    scheme: Literal["formula"] = "formula"
+
+
+class ClusterSplit(GroupedSplit):
+    """k-means clusters of composition vectors (LOCO-CV with ``n_folds = n_clusters``)."""
+
+    scheme: Literal["cluster"] = "cluster"
+    n_clusters: Annotated[int, Field(ge=2)] = 10
+
+
+class OfficialSplit(SplitSpec):
+    """The dataset's published folds."""
+
+    scheme: Literal["official"] = "official"
+
+
+AnySplit = Annotated[RandomSplit | FormulaSplit | ClusterSplit | OfficialSplit, Field(discriminator="scheme")]
+SPLITS: dict[str, type[RandomSplit | FormulaSplit | ClusterSplit | OfficialSplit]] = {
+    "random": RandomSplit,
+    "formula": FormulaSplit,
+    "cluster": ClusterSplit,
+    "official": OfficialSplit,
+}
+
+
+class Training(Frozen):
+    """Settings of the training loop."""
+
+    epochs: Annotated[int, Field(ge=1)] = 200
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    """Peak of the schedule."""
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+    schedule: Literal["one-cycle", "cosine"] = "one-cycle"
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of all steps in which the rate rises."""
+    loss: Literal["l1", "l2", "huber"] = "l1"
+    clip_norm: Annotated[float, Field(gt=0)] | None = 10.0
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Decay per step of the averaged weights that are evaluated; 0 evaluates the weights themselves."""
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """Epochs without a better validation error after which training stops; None trains to the end."""
+
+
+class RunSpec(Frozen):
+    """Everything that decides a result."""
+
+    dataset: str
+    version: str
+    target: str
+    model: str
+    config: Settings = {}
+    graph: GraphSpec | None
+    """None for a model that looks at composition only."""
+    split: AnySplit
+    training: Training | None
+    """None for a model that is not trained by the loop."""
+    seed: Seed = 0
+
+    def canonical(self) -> str:
+        """Canonical JSON: sorted keys, no spaces."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    @property
+    def run_id(self) -> str:
+        """First 12 hexadecimal digits of the sha256 of the canonical JSON."""
+        return hashlib.sha256(self.canonical().encode()).hexdigest()[:12]

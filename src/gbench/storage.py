@@ -1,0 +1,43 @@
+"""Writing files whole or not at all."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from gbench.content import cache_dir
+from gbench.errors import StorageError
+
+
+class atomic_path:  # noqa: N801 - used as a function: ``with atomic_path(path) as temporary``
+    """Context that yields a temporary path and moves it onto ``path`` on success; on failure nothing is left."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> Path:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+        os.close(handle)
+        self.temporary = Path(name)
+        return self.temporary
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            umask = os.umask(0)
+            os.umask(umask)
+            self.temporary.chmod(0o666 & ~umask)
+            self.temporary.replace(self.path)
+            return
+        self.temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _unwritable(self.path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> StorageError:
+    # a library's own words for a full disk are not always the system's
+    why = os.strerror(error.errno) if error.errno else str(error)
+    remedy = "set GBENCH_CACHE to another folder" if path.is_relative_to(cache_dir()) else "choose another folder"
+    return StorageError(f"{path.parent}: cannot write ({why}); {remedy} or free some space")

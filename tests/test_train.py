@@ -1,0 +1,257 @@
+"""Training is reproducible to the last bit, resumable anywhere, and blind to test labels."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+
+from gbench.checkpoint import read_checkpoint
+from gbench.choices import Choices, resolve
+from gbench.dataset import Dataset
+from gbench.errors import DataError, TrainingError
+from gbench.model import Model
+from gbench.observer import Observer
+from gbench.prepare import Prepared, make_task, prepare
+from gbench.registry import model_class
+from gbench.spec import RunSpec, Training
+from gbench.train import Epoch, Fit, Interrupted, Scale, Task, fit, predict, rate_at
+
+TINY = {"training.epochs": 6, "training.batch_size": 100, "model.hidden": 8, "training.ema": 0.9}
+
+
+def spec(**overrides: object) -> RunSpec:
+    return resolve(Choices(model="cgcnn", split="random", overrides={**TINY, **overrides}))
+
+
+def prepared(one: RunSpec) -> Prepared:
+    return prepare(one, Observer())
+
+
+def train(one: RunSpec, checkpoint: Path, stop_after: int | None = None) -> tuple[Fit, list[Epoch]]:
+    """Train; with ``stop_after``, ask to stop after that many steps."""
+    kind = model_class(one.model)
+    assert issubclass(kind, Model)
+    assert one.training is not None
+    config = kind.Config.model_validate(one.config)
+    seen: list[Epoch] = []
+    steps = 0
+
+    def stop() -> bool:
+        nonlocal steps
+        steps += 1
+        return steps == stop_after
+
+    fitted = fit(
+        lambda: kind(config, "graph"), make_task(prepared(one)), one.training, one.seed, checkpoint, seen.append, stop
+    )
+    return fitted, seen
+
+
+def same_weights(first: Fit, second: Fit) -> bool:
+    ours, theirs = first.model.state_dict(), second.model.state_dict()
+    return all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_the_same_spec_gives_the_same_bits(tmp_path: Path) -> None:
+    (first, seen), (second, again) = (train(spec(), tmp_path / str(run)) for run in range(2))
+    assert same_weights(first, second)
+    assert [(e.train_loss, e.val_mae) for e in seen] == [(e.train_loss, e.val_mae) for e in again]
+
+
+def test_another_seed_gives_other_weights(tmp_path: Path) -> None:
+    other = spec().model_copy(update={"seed": 1})
+    assert not same_weights(train(spec(), tmp_path / "a")[0], train(other, tmp_path / "b")[0])
+
+
+@pytest.mark.parametrize("steps", [1, 6, 7, 20, 35])
+def test_a_stopped_training_ends_as_if_it_never_stopped(tmp_path: Path, steps: int) -> None:
+    whole, seen = train(spec(), tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        train(spec(), tmp_path / "part", stop_after=steps)
+    resumed, again = train(spec(), tmp_path / "part")
+    assert same_weights(whole, resumed)
+    assert [(e.epoch, e.train_loss, e.val_mae) for e in again] == [(e.epoch, e.train_loss, e.val_mae) for e in seen]
+    assert resumed.best_epoch == whole.best_epoch
+
+
+def test_training_learns(tmp_path: Path) -> None:
+    _, seen = train(spec(**{"training.epochs": 30}), tmp_path / "c")
+    assert seen[-1].train_loss < 0.5 * seen[0].train_loss
+    assert [epoch.epoch for epoch in seen] == list(range(1, 31))
+
+
+def test_the_weights_are_those_of_the_best_validation_epoch(tmp_path: Path) -> None:
+    one = spec(**{"training.learning_rate": 0.05, "training.epochs": 12})
+    fitted, seen = train(one, tmp_path / "c")
+    best = min(seen, key=lambda epoch: epoch.val_mae)
+    assert fitted.best_epoch == best.epoch
+    ready = prepared(one)
+    task = make_task(ready)
+    error = np.abs(predict(fitted, task, ready.split.val, 100) - ready.labels[ready.split.val]).mean()
+    assert error == pytest.approx(best.val_mae, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("loss", "l2"), ("loss", "huber"), ("clip_norm", 1e-3), ("weight_decay", 5.0), ("ema", 0.0),
+     ("schedule", "cosine"), ("warmup", 0.5), ("batch_size", 50), ("learning_rate", 1e-4)],
+)  # fmt: skip
+def test_every_setting_matters(tmp_path: Path, setting: str, value: object) -> None:
+    base, _ = train(spec(), tmp_path / "base")
+    other, _ = train(spec(**{f"training.{setting}": value}), tmp_path / "other")
+    assert not same_weights(base, other)
+
+
+def test_the_generator_of_the_process_is_left_alone(tmp_path: Path) -> None:
+    before = torch.get_rng_state()
+    train(spec(), tmp_path / "c")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_patience_ends_training_early(tmp_path: Path) -> None:
+    one = spec(**{"training.patience": 2, "training.epochs": 200, "training.learning_rate": 0.1})
+    fitted, seen = train(one, tmp_path / "c")
+    assert len(seen) == fitted.best_epoch + 2
+    assert len(seen) < 200
+
+
+def test_a_loss_that_is_no_number_stops_with_advice(prototypes: Dataset, tmp_path: Path) -> None:
+    one = spec()
+    task = make_task(prepared(one))
+    task.tensors.vector[:] = float("nan")
+    kind = model_class("cgcnn")
+    assert issubclass(kind, Model)
+    assert one.training is not None
+    with pytest.raises(TrainingError, match=r"the loss is nan at step 0 \(epoch 1\); lower the rate, e.g. --set"):
+        fit(
+            lambda: kind(kind.Config.model_validate(one.config), "graph"), task, one.training, 0,
+            tmp_path / "c", lambda _: None,
+        )  # fmt: skip
+
+
+def test_labels_outside_train_and_validation_are_withheld() -> None:
+    ready = prepared(spec())
+    task = make_task(ready)
+    known = ~torch.isnan(task.labels[:, 0]).numpy()
+    assert not known[ready.split.test].any()
+    assert known[ready.split.train].all()
+    assert known[ready.split.val].all()
+    assert not np.isnan(ready.labels).any()
+
+
+def test_labels_are_scaled_by_the_training_part_alone(tmp_path: Path) -> None:
+    fitted, _ = train(spec(**{"training.epochs": 1}), tmp_path / "c")
+    ready = prepared(spec())
+    labels = ready.labels[ready.split.train]
+    assert fitted.scale.mean == pytest.approx(labels.mean())
+    assert fitted.scale.deviation == pytest.approx(labels.std())
+
+
+def test_constant_labels_scale_to_one() -> None:
+    assert Scale.of(torch.full((5, 1), 3.0)) == Scale(3.0, 1.0)
+
+
+@pytest.mark.parametrize("schedule", ["one-cycle", "cosine"])
+def test_the_rate_rises_to_its_peak_and_falls(schedule: Literal["one-cycle", "cosine"]) -> None:
+    settings = Training(learning_rate=0.01, warmup=0.25, schedule=schedule)
+    rates = [rate_at(step, 400, settings) for step in range(400)]
+    peak = int(np.argmax(rates))
+    assert peak == pytest.approx(100, abs=2)
+    assert max(rates) == pytest.approx(0.01, rel=1e-3)
+    assert rates[-1] == pytest.approx(1e-5, rel=1e-6)
+    assert (np.diff(rates[:peak]) > 0).all()
+    assert (np.diff(rates[peak:]) <= 0).all()
+
+
+def test_node_labels_are_learned_per_atom(tmp_path: Path) -> None:
+    one = resolve(Choices(model="cgcnn", target="hirshfeld", split="formula", overrides=TINY))
+    ready = prepared(one)
+    task: Task = make_task(ready)
+    assert task.level == "node"
+    assert task.labels.shape == (len(ready.dataset.crystals.numbers), 1)
+    rows = torch.tensor([4, 2])
+    np.testing.assert_array_equal(
+        ready.dataset.crystals.crystal_of_atom[task.items(rows).numpy()],
+        np.repeat([4, 2], ready.dataset.crystals.n_atoms[[4, 2]]),
+    )
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:500], lambda _: b"", lambda _: b"not a checkpoint"])
+def test_a_damaged_checkpoint_is_named(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    with pytest.raises(Interrupted):
+        train(spec(), tmp_path / "c", stop_after=2)
+    (tmp_path / "c").write_bytes(damage((tmp_path / "c").read_bytes()))
+    with pytest.raises(DataError, match="c: the checkpoint is damaged; delete it to train from the start"):
+        train(spec(), tmp_path / "c")
+
+
+COMMAND = [sys.executable, "-c", "from gbench.cli import main; main()", "run", "--model", "cgcnn", "--split", "random"]
+SETTINGS = ["--set", "training.epochs=30", "--set", "model.hidden=8", "--json", "--no-floors", "--no-tracking"]
+
+
+def test_kill_9_in_the_middle_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real process killed at random moments; its successor must end with the very bytes of an undisturbed run."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    # a checkpoint every step, so that kills land between, before and while writing them
+    code = COMMAND[2].replace(
+        "from gbench.cli", "import gbench.train; gbench.train.CHECKPOINT_SECONDS = 0; from gbench.cli"
+    )
+    command = [*COMMAND[:2], code, *COMMAND[3:], *SETTINGS]
+    whole = subprocess.run([*command, "--results", str(tmp_path / "whole")], capture_output=True, text=True)
+    assert whole.returncode == 0, whole.stderr
+    dice = random.Random(1)
+    kills = 0
+    for _ in range(3):
+        process = subprocess.Popen(
+            [*command, "--results", str(tmp_path / "part")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        wait_for_checkpoint(tmp_path / "part", process)
+        time.sleep(dice.uniform(0, 0.3))
+        process.send_signal(signal.SIGKILL)
+        kills += process.wait() == -signal.SIGKILL
+    last = subprocess.run([*command, "--results", str(tmp_path / "part")], capture_output=True, text=True)
+    assert last.returncode == 0, last.stderr
+    assert kills > 0
+    (ours,), (theirs,) = (list((tmp_path / name).glob("*/")) for name in ("whole", "part"))
+    for name in ("weights.safetensors", "predictions.parquet"):
+        assert (ours / name).read_bytes() == (theirs / name).read_bytes()
+    assert sorted(path.name for path in theirs.iterdir()) == sorted(path.name for path in ours.iterdir())
+
+
+def wait_for_checkpoint(results: Path, process: "subprocess.Popen[bytes]") -> None:
+    """Until there is a checkpoint newer than the process, or the process ended."""
+    started = time.time()
+    while process.poll() is None:
+        found = [path for path in results.glob("*/checkpoint.pt") if path.stat().st_mtime > started]
+        if found:
+            return
+        time.sleep(0.02)
+
+
+def test_ctrl_c_writes_a_checkpoint_and_prints_the_command_that_resumes(tmp_path: Path) -> None:
+    command = [*COMMAND, *SETTINGS, "--set", "training.epochs=100000", "--results", str(tmp_path)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    command.remove("--json")
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("train"):
+            break
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    (folder,) = tmp_path.glob("*/")
+    assert f"gbench run --spec {folder.name} --results {tmp_path}" in stderr.replace("\n", "")
+    saved = read_checkpoint(folder / "checkpoint.pt")
+    assert saved is not None
+    assert saved.step > 0
+    assert not (folder / "result.json").exists()
