@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import GroupKFold
 
@@ -34,8 +34,9 @@ SCHEMES: list[Grouped] = [RandomSplit(), FormulaSplit(), ClusterSplit()]
 def test_grouped_folds_obey_the_laws(groups: np.ndarray, folds: int, share: float, seed: int) -> None:
     groups = np.unique(groups, return_inverse=True)[1]
     spec = GroupedSplit(n_folds=folds, val_share=share, seed=seed)
-    if groups.max() < folds + 2:
-        return
+    largest = np.bincount(groups).max()
+    # a fold's training side holds at least this many rows; one group must not fill it but for the validation share
+    assume(groups.max() >= folds + 2 and largest <= (1 - share) * (len(groups) - largest) / 2)
     tested = np.zeros(len(groups), int)
     for fold in range(folds):
         split = grouped_fold(groups, spec.model_copy(update={"fold": fold}), "x")
@@ -46,6 +47,12 @@ def test_grouped_folds_obey_the_laws(groups: np.ndarray, folds: int, share: floa
         assert all(len(part) for part in parts)
         tested[split.test] += 1
     assert (tested == 1).all()
+
+
+def test_a_group_that_fills_the_training_side_is_refused() -> None:
+    groups = np.array([0] * 36 + [1, 2, 3, 4])
+    with pytest.raises(SplitError, match="leaves train empty"):
+        grouped_fold(groups, GroupedSplit(n_folds=2, fold=1, val_share=0.25), "x")
 
 
 @pytest.mark.parametrize("spec", SCHEMES, ids=lambda spec: spec.scheme)
