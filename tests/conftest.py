@@ -15,6 +15,7 @@ from gbench.errors import FetchError
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("GBENCH_DATASETS", str(tmp_path_factory.mktemp("datasets")))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         yield
 

@@ -12,7 +12,7 @@ from gbench.errors import CardError
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Level = Literal["graph", "node"]
+Level = Literal["graph", "node", "edge"]
 Symmetry = Literal["permutation", "rotation", "translation", "mirror", "cell", "supercell"]
 Settings = dict[str, Any]
 
@@ -23,16 +23,60 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class GitHubTree(Frozen):
+    """A repository at a commit. GitHub packs it anew for each download, so only what is inside has a stable hash."""
+
+    repo: Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$")]
+    """``owner/name``"""
+    commit: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+
+    @property
+    def url(self) -> str:
+        """Address of the packed tree."""
+        return f"https://codeload.github.com/{self.repo}/tar.gz/{self.commit}"
+
+    @property
+    def top(self) -> str:
+        """The folder that GitHub packs everything into."""
+        return f"{self.repo.partition('/')[2]}-{self.commit}"
+
+
 class Source(Frozen):
-    """One file a dataset is made from."""
+    """One file a dataset is made from, or one archive of which it needs some members."""
 
     file: Text
     """Name in the cache and in ``GBENCH_MIRROR``."""
     urls: tuple[Text, ...] = ()
     """Addresses, tried in order. Empty for a file that lies beside the card."""
-    sha256: Sha256
-    size: Annotated[int, Field(gt=0)]
-    """Bytes."""
+    pypi: Annotated[str, StringConstraints(pattern=r"^[\w.-]+==[\w.]+$")] | None = None
+    """``name==version`` of the PyPI package whose wheel ``file`` is; it is downloaded, never installed."""
+    github: GitHubTree | None = None
+    """The repository ``file`` is packed from; verified by ``tree_sha256``."""
+    sha256: Sha256 | None = None
+    """Hash of ``file``."""
+    tree_sha256: Sha256 | None = None
+    """Hash of the members of a tree (:func:`gbench.archives.tree_sha256`)."""
+    size: Annotated[int, Field(gt=0)] | None = None
+    """Bytes of ``file``; unknown for a tree, which is packed anew each time."""
+    root: Text | None = None
+    """Folder of the archive that ``members`` are relative to."""
+    members: tuple[Text, ...] = ()
+    """Names or patterns (``*.cif``) of the members an archive is unpacked for; the loader is given their folder."""
+
+    @model_validator(mode="after")
+    def _one_hash(self) -> Self:
+        if self.github is None and (self.sha256 is None or self.size is None):
+            raise ValueError("a file needs sha256 and size")
+        if self.github is not None and (self.tree_sha256 is None or not self.members):
+            raise ValueError("a GitHub tree needs tree_sha256 and members")
+        if self.github is None and self.tree_sha256 is not None:
+            raise ValueError("tree_sha256 belongs to a GitHub tree; a file has sha256")
+        return self
+
+    @property
+    def identity(self) -> str:
+        """The hash that pins the content."""
+        return self.tree_sha256 or self.sha256 or ""
 
 
 class Citation(Frozen):
@@ -48,11 +92,23 @@ class Target(Frozen):
     level: Level
     unit: Text
     """Unit of the stored values; ``1`` for a pure number."""
+    task: Literal["regression", "classification"] = "regression"
+    """``classification``: labels are 0 or 1, predictions are the probability of 1."""
+    directed: bool = False
+    """Whether an edge label of (i, j) differs from that of (j, i), as a hop's barrier does and a bond order does not."""
     description: Text
     method: dict[Text, Text]
     """How it was computed: code, functional, cut-off, temperature, magnetic state, as far as they apply."""
     noise: Annotated[float, Field(gt=0)] | None = None
     """Measured label noise in ``unit``: differences between models below it mean nothing."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.directed and self.level != "edge":
+            raise ValueError(f"directed belongs to edge targets, this is a {self.level} target")
+        if self.task == "classification" and self.unit != "1":
+            raise ValueError(f"a classification target has unit '1', not {self.unit!r}")
+        return self
 
 
 class KFoldSpec(Frozen):
@@ -60,6 +116,8 @@ class KFoldSpec(Frozen):
 
     n_splits: Annotated[int, Field(ge=2)]
     random_state: int
+    stratified: bool = False
+    """``StratifiedKFold`` over the labels of the default target instead."""
     source: Text
 
 
@@ -67,6 +125,7 @@ class Erratum(Frozen):
     """Rows that were dropped or flagged, and why."""
 
     ids: tuple[Text, ...] = ()
+    """Rows that are dropped from what the loader gives, or flagged in it. Empty where the source lacks them already."""
     count: Annotated[int, Field(ge=0)]
     action: Literal["dropped", "flagged"]
     why: Text
@@ -83,8 +142,10 @@ class DatasetCard(Frozen):
     citation: Citation
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     crystals: Annotated[int, Field(gt=0)]
-    content_sha256: Sha256
-    """Hash of ids, structures and labels (:meth:`gbench.crystals.Crystals.sha256`)."""
+    """Rows, without those that ``errata`` drop."""
+    content_sha256: Sha256 | None = None
+    """Hash of ids, structures and labels (:meth:`gbench.crystals.Crystals.sha256`). None where only the hashes of the
+    sources are published and no gbench developer has read the content."""
     targets: Annotated[dict[Text, Target], Field(min_length=1)]
     default_target: Text
     default_split: Text
@@ -92,6 +153,11 @@ class DatasetCard(Frozen):
     near_duplicates: Text | None = None
     """What near-duplicates the dataset holds, and which splits keep them together."""
     errata: tuple[Erratum, ...] = ()
+
+    @property
+    def dropped(self) -> frozenset[str]:
+        """Ids that are removed from what the loader gives."""
+        return frozenset(name for erratum in self.errata if erratum.action == "dropped" for name in erratum.ids)
 
     @model_validator(mode="after")
     def _default_exists(self) -> Self:

@@ -28,6 +28,12 @@ def entries(folder: str) -> list[str]:
     return sorted(path.parent.name for path in content(folder).glob("*/card.yaml"))
 
 
+def user_datasets() -> Path:
+    """Where datasets that a user adds lie: ``$GBENCH_DATASETS``, or the platform's folder for a user's data."""
+    chosen = os.environ.get("GBENCH_DATASETS")
+    return Path(chosen) if chosen else Path(platformdirs.user_data_dir("gbench", appauthor=False)) / "datasets"
+
+
 def cache_dir() -> Path:
     """The user's cache folder: ``$GBENCH_CACHE``, or the platform's own."""
     chosen = os.environ.get("GBENCH_CACHE")

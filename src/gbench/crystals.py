@@ -49,6 +49,12 @@ class Crystals:
     """name -> (n,); NaN where a label is missing."""
     node_targets: Mapping[str, FloatArray] = field(default_factory=dict)
     """name -> (atoms,); NaN where a label is missing."""
+    pairs: IntArray = field(default_factory=lambda: np.empty((0, 2), np.int64))
+    """(pairs, 2) atom indices i, j over all crystals, crystal by crystal: what edge targets are about."""
+    pair_image: NDArray[np.int32] = field(default_factory=lambda: np.empty((0, 3), np.int32))
+    """(pairs, 3) lattice translation of atom j."""
+    edge_targets: Mapping[str, FloatArray] = field(default_factory=dict)
+    """name -> (pairs,); NaN where a label is missing."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -64,17 +70,38 @@ class Crystals:
         return np.repeat(np.arange(len(self)), self.n_atoms)
 
     @property
+    def crystal_of_pair(self) -> IntArray:
+        """(pairs,) row of the crystal each pair belongs to."""
+        return np.asarray(np.searchsorted(self.ptr, self.pairs[:, 0], side="right") - 1, dtype=np.int64)
+
+    @property
+    def pair_ptr(self) -> IntArray:
+        """(n + 1,) first pair of each crystal."""
+        return np.searchsorted(self.crystal_of_pair, np.arange(len(self) + 1)).astype(np.int64)
+
+    @property
+    def pair_vector(self) -> FloatArray:
+        """(pairs, 3) from atom i to atom j of each pair, Å."""
+        shift = np.einsum("pi,pij->pj", self.pair_image.astype(np.float64), self.cell[self.crystal_of_pair])
+        return np.asarray(self.positions[self.pairs[:, 1]] - self.positions[self.pairs[:, 0]] + shift)
+
+    @property
+    def targets(self) -> Mapping[str, FloatArray]:
+        """All labels by target name, whatever their level."""
+        return {**self.graph_targets, **self.node_targets, **self.edge_targets}
+
+    @property
     def volume(self) -> FloatArray:
         """(n,) cell volumes in Å^3; 0 for molecules."""
         return np.asarray(np.abs(np.linalg.det(self.cell)))
 
     def labels(self, target: str) -> FloatArray:
-        """Values of a target: (n,) for a graph target, (atoms,) for a node target."""
-        return self.graph_targets[target] if target in self.graph_targets else self.node_targets[target]
+        """Values of a target: (n,) for a graph target, (atoms,) for a node target, (pairs,) for an edge target."""
+        return self.targets[target]
 
     def without_labels(self) -> Self:
-        """The structures alone."""
-        return dataclasses.replace(self, graph_targets={}, node_targets={})
+        """The structures, and the pairs that edge targets are about, without their values."""
+        return dataclasses.replace(self, graph_targets={}, node_targets={}, edge_targets={})
 
     def sha256(self) -> str:
         """Hash of ids, structures and labels: the identity of a dataset version's content.
@@ -89,7 +116,9 @@ class Crystals:
             self.pbc.astype("u1"),
             self.ptr.astype("<i8"),
         ]
-        for targets in (self.graph_targets, self.node_targets):
+        if len(self.pairs):
+            arrays += [self.pairs.astype("<i8"), self.pair_image.astype("<i4")]
+        for targets in (self.graph_targets, self.node_targets, self.edge_targets):
             for name in sorted(targets):
                 digest.update(name.encode())
                 # every NaN means "missing": give them one bit pattern
@@ -105,15 +134,23 @@ class Crystals:
         """The crystals of these rows, in this order."""
         rows = np.asarray(rows, dtype=np.int64)
         atoms = ranges(self.ptr[rows], self.ptr[rows + 1])
+        ptr = np.concatenate([[0], np.cumsum(self.n_atoms[rows])])
+        pair_ptr = self.pair_ptr
+        pairs = ranges(pair_ptr[rows], pair_ptr[rows + 1])
+        # pairs count atoms over all crystals: move them with their crystal
+        moved = np.repeat(ptr[:-1] - self.ptr[rows], pair_ptr[rows + 1] - pair_ptr[rows])
         return type(self)(
             ids=tuple(self.ids[row] for row in rows),
             numbers=self.numbers[atoms],
             positions=self.positions[atoms],
             cell=self.cell[rows],
             pbc=self.pbc[rows],
-            ptr=np.concatenate([[0], np.cumsum(self.n_atoms[rows])]),
+            ptr=ptr,
             graph_targets={name: values[rows] for name, values in self.graph_targets.items()},
             node_targets={name: values[atoms] for name, values in self.node_targets.items()},
+            pairs=self.pairs[pairs] + moved[:, None],
+            pair_image=self.pair_image[pairs],
+            edge_targets={name: values[pairs] for name, values in self.edge_targets.items()},
         )
 
     def check(self) -> Self:
@@ -140,6 +177,13 @@ class Crystals:
             self._refuse(np.flatnonzero(np.isinf(values)), f"has an infinite label for {name!r}")
         for name, values in self.node_targets.items():
             self._refuse(self.crystal_of_atom[np.isinf(values)], f"has an infinite label for {name!r}")
+        for name, values in self.edge_targets.items():
+            self._refuse(self.crystal_of_pair[np.isinf(values)], f"has an infinite label for {name!r}")
+        crystal = np.clip(self.crystal_of_pair, 0, len(self) - 1)
+        outside = (self.pairs < self.ptr[crystal, None]) | (self.pairs >= self.ptr[crystal + 1, None])
+        self._refuse(crystal[outside.any(axis=1)], "has a pair of atoms that are not both its own")
+        itself = (self.pairs[:, 0] == self.pairs[:, 1]) & ~self.pair_image.any(axis=1)
+        self._refuse(crystal[itself], "has a pair of an atom with itself")
         return self
 
     def _refuse(self, rows: IntArray, why: str) -> None:
@@ -154,16 +198,19 @@ class Crystals:
         records: Sequence[Mapping[str, Any]],
         graph_targets: Sequence[str] = (),
         node_targets: Sequence[str] = (),
+        edge_targets: Sequence[str] = (),
     ) -> Self:
         """Crystals from dictionaries with ``id``, ``numbers``, ``positions``, ``cell``, and labels by target name.
 
-        ``cell`` None makes a molecule. A label that is absent or None is missing (NaN).
+        ``cell`` None makes a molecule; ``pbc``, three booleans, is all true for a crystal unless given. A label that
+        is absent or None is missing (NaN). Edge labels belong to ``pairs``, (pairs, 2) atoms of the crystal, and
+        ``pair_image``, (pairs, 3), which is zero unless given.
         """
         if not records:
             raise DataError("there is no crystal to build from")
         sizes = [len(record["numbers"]) for record in records]
         cells = [record["cell"] for record in records]
-        periodic = np.array([cell is not None for cell in cells], dtype=bool)
+        periodic = np.array([r.get("pbc") or [r["cell"] is not None] * 3 for r in records], dtype=bool)
         cell = np.zeros((len(records), 3, 3))
         for row, given in enumerate(cells):
             if given is not None:
@@ -180,15 +227,32 @@ class Crystals:
             ]
             return np.concatenate(parts) if parts else np.empty(0)
 
+        ptr = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+        pairs = [np.asarray(record.get("pairs", ()), dtype=np.int64).reshape(-1, 2) for record in records]
+        images = [
+            np.asarray(record.get("pair_image", np.zeros((len(own), 3))), dtype=np.int32).reshape(-1, 3)
+            for record, own in zip(records, pairs, strict=True)
+        ]
+
+        def edge_values(name: str) -> FloatArray:
+            parts = [
+                np.full(len(own), missing) if record.get(name) is None else np.asarray(record[name], dtype=np.float64)
+                for record, own in zip(records, pairs, strict=True)
+            ]
+            return np.concatenate(parts)
+
         return cls(
             ids=tuple(str(record["id"]) for record in records),
             numbers=np.concatenate([np.asarray(r["numbers"], dtype=np.int16) for r in records]),
             positions=np.concatenate([np.asarray(r["positions"], dtype=np.float64).reshape(-1, 3) for r in records]),
             cell=cell,
-            pbc=np.repeat(periodic[:, None], 3, axis=1),
-            ptr=np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]),
+            pbc=periodic,
+            ptr=ptr,
             graph_targets={name: graph_values(name) for name in graph_targets},
             node_targets={name: node_values(name) for name in node_targets},
+            pairs=np.concatenate([own + first for own, first in zip(pairs, ptr[:-1], strict=True)]),
+            pair_image=np.concatenate(images),
+            edge_targets={name: edge_values(name) for name in edge_targets},
         ).check()
 
     @classmethod
@@ -260,6 +324,12 @@ class Crystals:
         }
         columns |= {f"graph:{name}": pa.array(values) for name, values in self.graph_targets.items()}
         columns |= {f"node:{name}": _lists(values, self.ptr) for name, values in self.node_targets.items()}
+        if len(self.pairs):
+            ptr = self.pair_ptr
+            local = self.pairs - self.ptr[self.crystal_of_pair, None]
+            columns["pairs"] = _lists(local.astype(np.int32).reshape(-1), ptr * 2)
+            columns["pair_image"] = _lists(self.pair_image.reshape(-1), ptr * 3)
+            columns |= {f"edge:{name}": _lists(values, ptr) for name, values in self.edge_targets.items()}
         with atomic_path(path) as temporary:
             pq.write_table(pa.table(columns), temporary, compression="zstd")
 
@@ -273,6 +343,14 @@ class Crystals:
 
         offsets = table["numbers"].chunk(0).offsets.to_numpy()
         names = table.column_names
+        edges: dict[str, Any] = {}
+        if "pairs" in names:
+            own = np.diff(table["pairs"].chunk(0).offsets.to_numpy()) // 2
+            edges = {
+                "pairs": flat("pairs").reshape(-1, 2) + np.repeat(offsets[:-1].astype(np.int64), own)[:, None],
+                "pair_image": flat("pair_image").reshape(-1, 3),
+                "edge_targets": {n.removeprefix("edge:"): flat(n) for n in names if n.startswith("edge:")},
+            }
         return cls(
             ids=tuple(table["id"].to_pylist()),
             numbers=flat("numbers"),
@@ -282,6 +360,7 @@ class Crystals:
             ptr=offsets.astype(np.int64),
             graph_targets={n.removeprefix("graph:"): table[n].to_numpy() for n in names if n.startswith("graph:")},
             node_targets={n.removeprefix("node:"): flat(n) for n in names if n.startswith("node:")},
+            **edges,
         )
 
 
@@ -307,6 +386,9 @@ def _check_shapes(crystals: Crystals) -> None:
             ("ptr", crystals.ptr.shape, (n + 1,)),
             *((name, values.shape, (n,)) for name, values in crystals.graph_targets.items()),
             *((name, values.shape, (atoms,)) for name, values in crystals.node_targets.items()),
+            ("pairs", crystals.pairs.shape, (len(crystals.pairs), 2)),
+            ("pair_image", crystals.pair_image.shape, (len(crystals.pairs), 3)),
+            *((name, values.shape, (len(crystals.pairs),)) for name, values in crystals.edge_targets.items()),
         ]
     )
     for name, shape, wanted in expected:

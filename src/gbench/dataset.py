@@ -4,15 +4,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from gbench.cards import DatasetCard
-from gbench.content import cache_dir, content
+from gbench.content import cache_dir
 from gbench.crystals import Crystals, FloatArray, IntArray
 from gbench.errors import DataError
 from gbench.fetch import fetch
 from gbench.graphs import Graphs, cached_graphs
-from gbench.registry import dataset_card, loader
+from gbench.registry import dataset_card, dataset_folder, loader
 from gbench.spec import GraphSpec
 
 
@@ -23,17 +24,17 @@ class Dataset:
     card: DatasetCard
     crystals: Crystals
 
-    @property
+    @cached_property
     def sha256(self) -> str:
-        """Hash of the content, equal to the card's."""
-        return self.card.content_sha256
+        """Hash of the content, equal to the card's where that names one."""
+        return self.card.content_sha256 or self.crystals.sha256()
 
     def graphs(self, spec: GraphSpec | None = None) -> Graphs:
         """The graphs of all crystals, cached on disk."""
         return cached_graphs(self.crystals, spec or GraphSpec())
 
     def labels(self, target: str | None = None) -> FloatArray:
-        """Values of a target: (n,) per crystal, or (atoms,) for a node target; NaN where missing."""
+        """Values of a target: (n,) per crystal, (atoms,) or (pairs,); NaN where missing."""
         return self.crystals.labels(target or self.card.default_target)
 
     @cached_property
@@ -43,12 +44,15 @@ class Dataset:
 
     def labelled_rows(self, target: str) -> IntArray:
         """Rows that carry at least one label of ``target``."""
-        import numpy as np
-
         known = ~np.isnan(self.labels(target))
-        if self.card.targets[target].level == "node":
-            return np.unique(self.crystals.crystal_of_atom[known])
-        return np.flatnonzero(known)
+        return np.unique(self.row_of_item(target)[known])
+
+    def row_of_item(self, target: str) -> IntArray:
+        """Row of each label of a target: (n,), (atoms,) or (pairs,)."""
+        level = self.card.targets[target].level
+        if level == "graph":
+            return np.arange(len(self.crystals))
+        return self.crystals.crystal_of_atom if level == "node" else self.crystals.crystal_of_pair
 
 
 def load(name: str = "pbe_prototypes", *, download: bool = True) -> Dataset:
@@ -63,12 +67,13 @@ def load(name: str = "pbe_prototypes", *, download: bool = True) -> Dataset:
         DataError: the content is not what the card says, or holds unusable numbers.
     """
     card = dataset_card(name)
-    folder = content("datasets") / name
-    cached = cache_dir() / "datasets" / f"{name}@{card.version}-{card.content_sha256[:16]}.parquet"
+    folder = dataset_folder(name)
+    identity = card.content_sha256 or card.sources[0].identity
+    cached = cache_dir() / "datasets" / f"{name}@{card.version}-{identity[:16]}.parquet"
     crystals = _from_cache(cached, card)
     if crystals is None:
         files = [fetch(source, folder, download=download) for source in card.sources]
-        crystals = loader(name)(files)
+        crystals = _without_dropped(loader(name)(files), card)
         _check(crystals, card)
         if files[0].parent != folder:
             crystals.write(cached)
@@ -83,18 +88,30 @@ def _from_cache(path: Path, card: DatasetCard) -> Crystals | None:
         crystals = Crystals.read(path)
     except (pa.ArrowInvalid, OSError, KeyError, ValueError):
         return None
-    return crystals if crystals.sha256() == card.content_sha256 else None
+    return crystals if card.content_sha256 in (None, crystals.sha256()) else None
+
+
+def _without_dropped(crystals: Crystals, card: DatasetCard) -> Crystals:
+    """The crystals that the card's errata leave."""
+    absent = sorted({name for erratum in card.errata for name in erratum.ids} - set(crystals.ids))
+    if absent:
+        raise DataError(f"{card.name}: errata name id {absent[0]!r}, which the files do not hold; correct the card")
+    if not card.dropped:
+        return crystals
+    return crystals.take([row for row, name in enumerate(crystals.ids) if name not in card.dropped])
 
 
 def _check(crystals: Crystals, card: DatasetCard) -> None:
     crystals.check()
-    names = set(crystals.graph_targets) | set(crystals.node_targets)
-    if names != set(card.targets):
-        raise DataError(f"{card.name}: the files hold targets {sorted(names)}, the card says {sorted(card.targets)}")
+    by_level = {"graph": crystals.graph_targets, "node": crystals.node_targets, "edge": crystals.edge_targets}
+    held = {f"{name} ({level})" for level, targets in by_level.items() for name in targets}
+    said = {f"{name} ({target.level})" for name, target in card.targets.items()}
+    if held != said:
+        raise DataError(f"{card.name}: the files hold targets {sorted(held)}, the card says {sorted(said)}")
     if len(crystals) != card.crystals:
         raise DataError(f"{card.name}: the files hold {len(crystals)} crystals, the card says {card.crystals}")
     found = crystals.sha256()
-    if found != card.content_sha256:
+    if card.content_sha256 is not None and found != card.content_sha256:
         raise DataError(
             f"{card.name}@{card.version}: content hash is {found[:12]}..., the card says "
             f"{card.content_sha256[:12]}...; a version never changes: give changed data a new version"

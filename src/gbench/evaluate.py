@@ -131,8 +131,10 @@ def _records(spec: RunSpec, prepared: Prepared) -> dict[str, Any]:
         "dataset": DatasetRecord(
             name=card.name,
             version=card.version,
-            sha256=card.content_sha256,
+            sha256=prepared.dataset.sha256,
             crystals=card.crystals,
+            dropped=sum(erratum.count for erratum in card.errata if erratum.action == "dropped"),
+            flagged=sum(erratum.count for erratum in card.errata if erratum.action == "flagged"),
             target=spec.target,
             level=target.level,
             unit=target.unit,

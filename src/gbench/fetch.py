@@ -2,8 +2,13 @@
 
 import os
 import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
+from gbench.archives import tree_sha256, unpack
 from gbench.cards import Source
 from gbench.content import cache_dir
 from gbench.errors import FetchError
@@ -11,14 +16,45 @@ from gbench.storage import atomic_path
 
 MIRROR = "GBENCH_MIRROR"
 TIMEOUT_SECONDS = 30
+PIP_TIMEOUT_SECONDS = 900
 
 
 def fetch(source: Source, beside: Path, *, download: bool = True) -> Path:
-    """The verified file of a source.
+    """The verified file of a source, or the folder of its unpacked members.
 
     Looked for beside the card (``beside``), in the cache, in ``$GBENCH_MIRROR`` (a folder or a URL), then at the
     source's addresses in order; without ``download``, only on this machine and in a mirror folder. A file in the
     cache that is not the one on the card is fetched anew.
+
+    Raises:
+        FetchError: the file is nowhere, or what was found is damaged or has another hash.
+        StorageError: the cache cannot be written.
+    """
+    folder = _place(source)
+    if not source.members:
+        return fetch_file(source, beside, download=download)
+    unpacked = folder / "members"
+    if unpacked.is_dir() and (source.tree_sha256 is None or tree_sha256(unpacked) == source.tree_sha256):
+        return unpacked
+    shutil.rmtree(unpacked, ignore_errors=True)
+    archive = fetch_file(source, beside, download=download)
+    root = source.root or ""
+    # GitHub packs everything below one folder; a mirror need not
+    tops = (f"{source.github.top}/{root}", root) if source.github else (root,)
+    try:
+        unpack(archive, unpacked, source.members, tops)
+        _verify_tree(unpacked, source, archive)
+    except FetchError:
+        # what is refused must not be found again
+        shutil.rmtree(unpacked, ignore_errors=True)
+        if archive.is_relative_to(cache_dir()):
+            archive.unlink(missing_ok=True)
+        raise
+    return unpacked
+
+
+def fetch_file(source: Source, beside: Path, *, download: bool = True) -> Path:
+    """The file of a source as it is published, an archive still packed.
 
     Raises:
         FetchError: the file is nowhere, or what was found has another hash.
@@ -28,30 +64,48 @@ def fetch(source: Source, beside: Path, *, download: bool = True) -> Path:
     if embedded.is_file():
         _verify(embedded, source, "restore it from version control")
         return embedded
-    cached = cache_dir() / "sources" / source.sha256[:16] / Path(source.file).name
-    if cached.is_file() and _hash(cached) == source.sha256:
+    cached = _place(source) / Path(source.file).name
+    if cached.is_file() and (source.sha256 is None or _hash(cached) == source.sha256):
         return cached
     mirror = os.environ.get(MIRROR, "")
+    if mirror and not mirror.startswith(("http://", "https://")):
+        if not Path(mirror).is_dir():
+            raise FetchError(f"{MIRROR}={mirror} is not a folder; correct it, or unset it to download {source.file}")
+        if (mirrored := Path(mirror) / source.file).is_file():
+            with atomic_path(cached) as temporary:
+                shutil.copyfile(mirrored, temporary)
+                _verify(temporary, source, f"replace {mirrored} in the mirror", shown=str(mirrored))
+            return cached
+    return _download(source, cached, mirror, download=download)
+
+
+def _place(source: Source) -> Path:
+    return cache_dir() / "sources" / source.identity[:16]
+
+
+Get = Callable[[Path], None]
+
+
+def _addresses(source: Source, mirror: str) -> dict[str, Get]:
+    """What to ask, in order, and how."""
     urls = list(source.urls)
     if mirror.startswith(("http://", "https://")):
         urls.insert(0, f"{mirror.rstrip('/')}/{source.file}")
-    elif mirror and not Path(mirror).is_dir():
-        raise FetchError(f"{MIRROR}={mirror} is not a folder; correct it, or unset it to download {source.file}")
-    elif mirror and (mirrored := Path(mirror) / source.file).is_file():
-        with atomic_path(cached) as temporary:
-            shutil.copyfile(mirrored, temporary)
-            _verify(temporary, source, f"replace {mirrored} in the mirror", shown=str(mirrored))
-        return cached
-    return _download(urls if download else [], cached, source, mirror)
+    if source.github:
+        urls.append(source.github.url)
+    ways: dict[str, Get] = {url: lambda path, url=url: _get(url, path) for url in urls}
+    if source.pypi:
+        ways[f"pip download {source.pypi}"] = lambda path: _pip_download(str(source.pypi), source.file, path)
+    return ways
 
 
-def _download(urls: list[str], cached: Path, source: Source, mirror: str) -> Path:
+def _download(source: Source, cached: Path, mirror: str, *, download: bool) -> Path:
     failures = []
-    for url in urls:
+    for shown, get in _addresses(source, mirror).items() if download else ():
         try:
             with atomic_path(cached) as temporary:
-                _get(url, temporary)
-                _verify(temporary, source, "the download was deleted", shown=url)
+                get(temporary)
+                _verify(temporary, source, "the download was deleted", shown=shown)
         except (_UnreachableError, FetchError) as error:
             failures.append(str(error))
         else:
@@ -82,12 +136,40 @@ def _get(url: str, path: Path) -> None:
         raise _UnreachableError(f"{url} ({reason})") from error
 
 
+def _pip_download(requirement: str, file: str, path: Path) -> None:
+    """A wheel from the package index that pip is set up for; nothing is installed or run."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
+        command += ["--no-deps", "--only-binary", ":all:", "--dest", folder, requirement]
+        try:
+            subprocess.run(command, check=True, capture_output=True, timeout=PIP_TIMEOUT_SECONDS)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise _UnreachableError(f"pip download {requirement} ({type(error).__name__})") from error
+        if not (Path(folder) / file).is_file():
+            found = ", ".join(sorted(entry.name for entry in Path(folder).iterdir()))
+            raise _UnreachableError(f"pip download {requirement} (gave {found}, not {file})")
+        (Path(folder) / file).replace(path)
+
+
 def _verify(path: Path, source: Source, remedy: str, shown: str | None = None) -> None:
+    if source.sha256 is None:
+        return
     found = _hash(path)
     if found != source.sha256:
         raise FetchError(
             f"{shown or path}: sha256 is {found[:12]}... ({path.stat().st_size} bytes), expected "
             f"{source.sha256[:12]}... ({source.size} bytes); {remedy}"
+        )
+
+
+def _verify_tree(folder: Path, source: Source, archive: Path) -> None:
+    if source.tree_sha256 is None:
+        return
+    found = tree_sha256(folder)
+    if found != source.tree_sha256:
+        raise FetchError(
+            f"{archive.name}: the tree hash of its members is {found[:12]}..., expected {source.tree_sha256[:12]}...; "
+            f"it was deleted from the cache. Replace it in the mirror, or try again"
         )
 
 

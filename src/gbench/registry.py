@@ -2,12 +2,13 @@
 
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gbench.cards import DatasetCard, ModelCard, read_card
-from gbench.content import content, entries
+from gbench.content import content, entries, user_datasets
 from gbench.errors import CardError, unknown
 
 if TYPE_CHECKING:
@@ -16,8 +17,15 @@ if TYPE_CHECKING:
 
 
 def dataset_names() -> list[str]:
-    """Names of all datasets."""
-    return entries("datasets")
+    """Names of all datasets: those that come with gbench, and those a user added."""
+    added = {path.parent.name for path in user_datasets().glob("*/card.yaml")}
+    return sorted(added.union(entries("datasets")))
+
+
+def dataset_folder(name: str) -> Path:
+    """The folder that holds a dataset's card. gbench's own come first: a name always means the same published data."""
+    own = content("datasets") / name
+    return own if (own / "card.yaml").is_file() else user_datasets() / name
 
 
 def model_names() -> list[str]:
@@ -35,7 +43,7 @@ def dataset_card(name: str) -> DatasetCard:
     """
     if name not in dataset_names():
         raise unknown("dataset", name, dataset_names(), "gbench datasets list")
-    return read_card(DatasetCard, content("datasets") / name / "card.yaml")
+    return read_card(DatasetCard, dataset_folder(name) / "card.yaml")
 
 
 @cache
@@ -73,7 +81,19 @@ def model_class(name: str) -> "type[Predictor]":
 
 
 def loader(name: str) -> "Callable[..., Crystals]":
-    """The ``load`` function of a dataset: source files, in the card's order -> crystals."""
+    """The ``load`` function of a dataset: source files or folders of members, in the card's order -> crystals.
+
+    A dataset without a ``load.py`` is a Parquet file of ours. Code is loaded from gbench's own folders alone.
+    """
+    if not (content("datasets") / name / "load.py").is_file():
+        return _read_parquet
     module = importlib.import_module(f"gbench.datasets.{name}.load")
     load: Callable[..., Crystals] = module.load
     return load
+
+
+def _read_parquet(files: Sequence[Path]) -> "Crystals":
+    from gbench.crystals import Crystals
+
+    (path,) = files
+    return Crystals.read(path)

@@ -39,6 +39,10 @@ class DatasetRecord(Frozen):
     target: str
     level: Level
     unit: str
+    dropped: int = 0
+    """Rows that the card's errata drop."""
+    flagged: int = 0
+    """Rows that the card's errata flag."""
 
 
 class GraphRecord(Frozen):

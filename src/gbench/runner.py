@@ -80,7 +80,8 @@ def _finished(folder: Path) -> Result | None:
     result = read_result(folder)
     if result.status != "ok" or result.dataset is None:
         return None
-    if result.dataset.sha256 != dataset_card(result.spec.dataset).content_sha256:
+    expected = dataset_card(result.spec.dataset).content_sha256
+    if expected is not None and result.dataset.sha256 != expected:
         raise DataError(f"{folder}: made on other content of {result.spec.dataset}; delete the folder and run again")
     read_predictions(folder)
     return result

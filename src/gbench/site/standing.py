@@ -30,7 +30,8 @@ def _current(card: DatasetCard | None, target: str, runs: Sequence[ScoredRun]) -
         return max(counts, key=lambda identity: (counts[identity], identity))
     if target not in card.targets:
         return None
-    return card.version, card.content_sha256, card.targets[target].unit
+    usual = Counter(run.dataset.sha256 for run in runs).most_common(1)[0][0]
+    return card.version, card.content_sha256 or usual, card.targets[target].unit
 
 
 def _identity(run: ScoredRun) -> Identity:

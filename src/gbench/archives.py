@@ -1,0 +1,106 @@
+"""Archives: the wanted members unpacked into a folder, whole or not at all, and never outside of it."""
+
+import contextlib
+import fnmatch
+import hashlib
+import lzma
+import shutil
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from gbench.errors import FetchError, StorageError
+
+DAMAGED = (EOFError, OSError, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
+
+
+def unpack(archive: Path, folder: Path, members: Sequence[str], tops: Sequence[str] = ("",)) -> None:
+    """Unpack the ``members`` of a zip, wheel or tar file into ``folder``, which must not exist.
+
+    ``members`` are names or patterns relative to a folder inside the archive, any of ``tops``. The same paths lie below
+    ``folder`` afterwards. Nothing is left behind when it fails.
+
+    Raises:
+        FetchError: the archive is truncated or damaged, holds a link or a path that leads out of it, or lacks a member.
+        StorageError: the folder cannot be written.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        found = set(_unpack(archive, temporary, members, tops))
+        for member in members:
+            if not any(fnmatch.fnmatchcase(name, member) for name in found):
+                raise FetchError(f"{archive}: holds no {member}; the archive is not the one on the card")
+        # another process may have been quicker: its folder is as good
+        with contextlib.suppress(OSError):
+            temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _unpack(archive: Path, folder: Path, members: Sequence[str], tops: Sequence[str]) -> Iterator[str]:
+    try:
+        for name, content in _files(archive, members, tops):
+            target = folder / name
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+            except OSError as error:
+                raise StorageError(
+                    f"{folder.parent}: cannot write ({error.strerror}); set GBENCH_CACHE to another folder or free some space"
+                ) from error
+            yield name
+    except DAMAGED as error:
+        raise FetchError(
+            f"{archive}: the archive is truncated or damaged ({error or type(error).__name__}); delete it and fetch it again"
+        ) from error
+
+
+def _files(archive: Path, members: Sequence[str], tops: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """Name relative to its top, and content, of each wanted file."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as packed:
+            for entry in packed.infolist():
+                name = _relative(archive, entry.filename, tops)
+                if name and not entry.is_dir() and _wanted(name, members):
+                    yield name, packed.read(entry)
+        return
+    with tarfile.open(archive, "r:*") as unrolled:
+        for member in unrolled:
+            name = _relative(archive, member.name, tops)
+            if member.issym() or member.islnk() or member.isdev():
+                raise FetchError(
+                    f"{archive}: member {member.name!r} is a link or device, which data never needs; refused"
+                )
+            if name and member.isfile() and _wanted(name, members):
+                reader = unrolled.extractfile(member)
+                yield name, reader.read() if reader else b""
+
+
+def _relative(archive: Path, name: str, tops: Sequence[str]) -> str | None:
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts:
+        raise FetchError(f"{archive}: member {name!r} leads out of the archive; refused")
+    for top in tops:
+        if path.is_relative_to(top):
+            return str(path.relative_to(top))
+    return None
+
+
+def _wanted(name: str, members: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, member) for member in members)
+
+
+def tree_sha256(folder: Path, pattern: str = "**/*") -> str:
+    """Hash of the files of a folder: sha256 over the lines ``sha256  path``, sorted by path.
+
+    Paths are relative to ``folder``; it is what ``sha256sum * | sha256sum`` prints there for a flat one.
+    """
+    digest = hashlib.sha256()
+    files = {path.relative_to(folder).as_posix(): path for path in folder.glob(pattern) if path.is_file()}
+    for name in sorted(files):
+        digest.update(f"{hashlib.sha256(files[name].read_bytes()).hexdigest()}  {name}\n".encode())
+    return digest.hexdigest()
