@@ -31,11 +31,13 @@ test: $(VENV)/.installed-dev
 lint: $(VENV)/.installed-dev
 	@status=0; $(BIN)/ruff check . || status=1; $(BIN)/ruff format --check . || status=1; exit $$status
 
+# The links put the content folders where __path__ puts them at run time: gbench.baselines.<name>.model
 types: $(VENV)/.installed-dev
+	@mkdir -p typings/gbench && ln -sfn ../../baselines typings/gbench/baselines && ln -sfn ../../datasets typings/gbench/datasets
 	@status=0; $(BIN)/mypy || status=1; PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright || status=1; exit $$status
 
 clean:
-	@rm -rf $(VENV) dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) dist build site typings .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find src baselines datasets benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.installed: $(VENV)/.made $(PINS)

@@ -50,12 +50,14 @@ def _unpack(archive: Path, folder: Path, members: Sequence[str], tops: Sequence[
                 target.write_bytes(content)
             except OSError as error:
                 raise StorageError(
-                    f"{folder.parent}: cannot write ({error.strerror}); set GBENCH_CACHE to another folder or free some space"
+                    f"{folder.parent}: cannot write ({error.strerror}); "
+                    "set GBENCH_CACHE to another folder or free some space"
                 ) from error
             yield name
     except DAMAGED as error:
         raise FetchError(
-            f"{archive}: the archive is truncated or damaged ({error or type(error).__name__}); delete it and fetch it again"
+            f"{archive}: the archive is truncated or damaged ({str(error) or type(error).__name__}); "
+            "delete it and fetch it again"
         ) from error
 
 

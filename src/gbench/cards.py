@@ -95,7 +95,7 @@ class Target(Frozen):
     task: Literal["regression", "classification"] = "regression"
     """``classification``: labels are 0 or 1, predictions are the probability of 1."""
     directed: bool = False
-    """Whether an edge label of (i, j) differs from that of (j, i), as a hop's barrier does and a bond order does not."""
+    """Whether the label of pair (i, j) differs from that of (j, i), as a hop's barrier does; a bond order does not."""
     description: Text
     method: dict[Text, Text]
     """How it was computed: code, functional, cut-off, temperature, magnetic state, as far as they apply."""
