@@ -12,7 +12,7 @@ from gbench.cards import Level
 from gbench.choices import Choices, resolve
 from gbench.crystals import Crystals
 from gbench.graphs import build_graphs
-from gbench.model import Model
+from gbench.model import Head, Model
 from gbench.registry import model_card, model_class, model_names
 
 Change = Callable[[Crystals], Crystals]
@@ -52,7 +52,7 @@ def network(name: str, level: Level = "graph", seed: int = 0) -> Model:
     assert issubclass(kind, Model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = kind(kind.Config.model_validate(resolve(Choices(model=name)).config), level).double().eval()
+        model = kind(kind.Config.model_validate(resolve(Choices(model=name)).config), Head(level)).double().eval()
         # running statistics of a fresh batch norm hide mistakes: give them values
         for buffer_name, buffer in model.named_buffers():
             if buffer_name.endswith("running_mean"):

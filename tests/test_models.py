@@ -13,7 +13,7 @@ from gbench.cards import Level
 from gbench.choices import Choices, resolve
 from gbench.crystals import Crystals
 from gbench.dataset import Dataset
-from gbench.model import Estimator, Inputs, Model
+from gbench.model import Estimator, Head, Inputs, Model
 from gbench.registry import model_card, model_class, model_names
 from gbench.spec import GraphSpec, Training
 from gbench.splitting import Split
@@ -98,7 +98,7 @@ class TestNetwork:
         task = Task(GraphTensors(build_graphs(chosen, spec.graph)), labels, "graph", Split(rows, rows, rows))
         settings = Training(epochs=250, batch_size=10, learning_rate=0.005, weight_decay=0.0)
         fitted = fit(
-            lambda: kind(kind.Config.model_validate(spec.config), "graph"), task, settings, 0,
+            lambda: kind(kind.Config.model_validate(spec.config), Head()), task, settings, 0,
             checkpoint=tmp_path / "checkpoint", observe=lambda _: None,
         )  # fmt: skip
         error = np.abs(predict_fitted(fitted, task, rows, 10) - labels[:, 0].numpy()).mean()

@@ -19,7 +19,7 @@ from gbench.dataset import Dataset
 from gbench.elements import reduced_formulas
 from gbench.errors import DataError, GraphError, StorageError
 from gbench.metrics import regression_metrics
-from gbench.model import Inputs
+from gbench.model import Head, Inputs
 from gbench.prepare import Prepared, labelled
 from gbench.registry import model_class
 from gbench.result import Result, read_history, read_predictions, read_result, write_result
@@ -113,7 +113,7 @@ def test_the_committed_weights_give_the_predictions(result: Result, results: Pat
     from gbench.batch import GraphTensors
 
     kind = model_class("cgcnn")
-    model = kind(kind.Config.model_validate(result.spec.config), "graph")  # type: ignore[call-arg]
+    model = kind(kind.Config.model_validate(result.spec.config), Head())  # type: ignore[call-arg]
     model.load_state_dict(load_file(results / result.run_id / "weights.safetensors"))  # type: ignore[attr-defined]
     frame = read_predictions(results / result.run_id).query("part == 'test'")
     rows = torch.tensor([prototypes.row_of_id[name] for name in frame["id"]])

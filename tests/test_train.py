@@ -18,7 +18,7 @@ from gbench.checkpoint import read_checkpoint
 from gbench.choices import Choices, resolve
 from gbench.dataset import Dataset
 from gbench.errors import DataError, TrainingError
-from gbench.model import Model
+from gbench.model import Head, Model
 from gbench.observer import Observer
 from gbench.prepare import Prepared, make_task, prepare
 from gbench.registry import model_class
@@ -51,7 +51,7 @@ def train(one: RunSpec, checkpoint: Path, stop_after: int | None = None) -> tupl
         return steps == stop_after
 
     fitted = fit(
-        lambda: kind(config, "graph"), make_task(prepared(one)), one.training, one.seed, checkpoint, seen.append, stop
+        lambda: kind(config, Head()), make_task(prepared(one)), one.training, one.seed, checkpoint, seen.append, stop
     )
     return fitted, seen
 
@@ -133,7 +133,7 @@ def test_a_loss_that_is_no_number_stops_with_advice(prototypes: Dataset, tmp_pat
     assert one.training is not None
     with pytest.raises(TrainingError, match=r"the loss is nan at step 0 \(epoch 1\); lower the rate, e.g. --set"):
         fit(
-            lambda: kind(kind.Config.model_validate(one.config), "graph"), task, one.training, 0,
+            lambda: kind(kind.Config.model_validate(one.config), Head()), task, one.training, 0,
             tmp_path / "c", lambda _: None,
         )  # fmt: skip
 

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gbench.batch import Batch
-from gbench.cards import Frozen, Level
-from gbench.model import Model
+from gbench.cards import Frozen
+from gbench.model import Head, Model
 from gbench.nn.atoms import AtomEncoder
 from gbench.nn.basis import GaussianBasis
 from gbench.nn.gates import gated_product_
-from gbench.nn.mlp import MLP
-from gbench.nn.segments import gather, segment_mean, segment_sum
+from gbench.nn.heads import Readout
+from gbench.nn.segments import gather, segment_sum
 
 Size = Annotated[int, Field(ge=1)]
 
@@ -74,15 +74,15 @@ class CGCNN(Model):
 
     Config = CGCNNConfig
 
-    def __init__(self, config: CGCNNConfig, level: Level, outputs: int = 1) -> None:
-        super().__init__(config, level, outputs)
-        self.config, self.level = config, level
+    def __init__(self, config: CGCNNConfig, head: Head) -> None:
+        super().__init__(config, head)
+        self.config = config
         self.embedding = AtomEncoder(config.hidden, with_properties=config.properties)
         self.basis = GaussianBasis(config.basis_stop, config.basis)
         self.convolutions = nn.ModuleList(
             GatedConvolution(config.hidden, config.basis, config.norm) for _ in range(config.layers)
         )
-        self.head = MLP([config.hidden, config.head, outputs], nn.Softplus, final=False)
+        self.readout = Readout([config.hidden, config.head], nn.Softplus, head)
 
     @property
     def hops(self) -> int:
@@ -98,9 +98,6 @@ class CGCNN(Model):
         return states
 
     def forward(self, batch: Batch) -> Tensor:
-        """(graphs, outputs), or (atoms, outputs) for a node head."""
-        h = self.embeddings(batch)[-1]
-        if self.level == "graph":
-            h = segment_mean(h, batch.graph_of_atom, batch.n_graphs)
-        out: Tensor = self.head(h)
+        """(items, outputs)"""
+        out: Tensor = self.readout(self.embeddings(batch)[-1], batch)
         return out

@@ -15,5 +15,6 @@ class Dummy(Estimator):
 
     def predict(self, inputs: Inputs, rows: IntArray) -> FloatArray:
         """(items,) the same number for each."""
-        items = len(rows) if self.level == "graph" else int(inputs.crystals.n_atoms[rows].sum())
-        return np.full(items, self.mean)
+        crystals = inputs.crystals
+        sizes = {"graph": np.ones(len(crystals)), "node": crystals.n_atoms, "edge": np.diff(crystals.pair_ptr)}
+        return np.full(int(sizes[self.level][rows].sum()), self.mean)

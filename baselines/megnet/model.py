@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch_geometric.nn.aggr import Set2Set
 
 from gbench.batch import Batch
-from gbench.cards import Frozen, Level
-from gbench.model import Model
+from gbench.cards import Frozen
+from gbench.model import Head, Model
 from gbench.nn.atoms import AtomEncoder
 from gbench.nn.basis import GaussianBasis
+from gbench.nn.heads import Readout
 from gbench.nn.mlp import MLP, ShiftedSoftplus
 from gbench.nn.segments import gather, segment_mean
 
@@ -145,9 +146,9 @@ class MEGNet(Model):
 
     Config = MEGNetConfig
 
-    def __init__(self, config: MEGNetConfig, level: Level, outputs: int = 1) -> None:
-        super().__init__(config, level, outputs)
-        self.config, self.level = config, level
+    def __init__(self, config: MEGNetConfig, head: Head) -> None:
+        super().__init__(config, head)
+        self.config, self.level = config, head.level
         state = config.state
         self.embedding = AtomEncoder(config.embedding, with_properties=config.properties)
         self.basis = GaussianBasis(config.basis_stop, config.basis, width=config.basis_width)
@@ -156,12 +157,13 @@ class MEGNet(Model):
         # the paper starts the global state of a crystal at zero
         self.encode_globals = dense_layers(2, config)
         self.blocks = nn.ModuleList(Block(config, dense=number > 0) for number in range(config.blocks))
-        read = state
-        if level == "graph":
+        activation = ACTIVATIONS[config.activation]
+        if head.level == "graph":
             self.pool_nodes = Set2Set(state, config.set2set_steps)
             self.pool_edges = Set2Set(state, config.set2set_steps)
-            read = 5 * state
-        self.head = MLP([read, state, state // 2, outputs], ACTIVATIONS[config.activation], final=False)
+            self.head = MLP([5 * state, state, state // 2, head.outputs], activation, final=False)
+        else:
+            self.readout = Readout([state, state, state // 2], activation, head)
 
     @property
     def hops(self) -> int:
@@ -173,14 +175,15 @@ class MEGNet(Model):
         return [states.nodes for states in self._states(batch)]
 
     def forward(self, batch: Batch) -> Tensor:
-        """(graphs, outputs), or (atoms, outputs) for a node head."""
+        """(items, outputs)"""
         last = self._states(batch)[-1]
-        read = last.nodes
-        if self.level == "graph":
-            nodes = self.pool_nodes(last.nodes, batch.graph_of_atom, dim_size=batch.n_graphs)
-            edges = self.pool_edges(last.edges, batch.graph_of_edge, dim_size=batch.n_graphs)
-            read = torch.cat([nodes, edges, last.globals], dim=1)
-        out: Tensor = self.head(read)
+        out: Tensor = self._graph(last, batch) if self.level == "graph" else self.readout(last.nodes, batch)
+        return out
+
+    def _graph(self, last: States, batch: Batch) -> Tensor:
+        nodes = self.pool_nodes(last.nodes, batch.graph_of_atom, dim_size=batch.n_graphs)
+        edges = self.pool_edges(last.edges, batch.graph_of_edge, dim_size=batch.n_graphs)
+        out: Tensor = self.head(torch.cat([nodes, edges, last.globals], dim=1))
         return out
 
     def _states(self, batch: Batch) -> list[States]:

@@ -1,5 +1,6 @@
 """Batches cut from flat tensors with index arithmetic, and their PyG and DGL views."""
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,6 +38,10 @@ class Batch:
     """(graphs + 1,) first atom of each graph."""
     edge_ptr: Tensor
     """(graphs + 1,) first edge of each graph."""
+    pairs: Tensor
+    """(2, pairs) atoms i and j of the pairs that edge targets are about; they need not be edges."""
+    pair_vector: Tensor
+    """(pairs, 3) from i to j, Å."""
 
     @property
     def n_graphs(self) -> int:
@@ -65,18 +70,23 @@ class Batch:
         return distance
 
     @cached_property
+    def pair_distance(self) -> Tensor:
+        """(pairs,) Å."""
+        distance: Tensor = torch.linalg.vector_norm(self.pair_vector, dim=1)
+        return distance
+
+    @cached_property
     def graph_of_edge(self) -> Tensor:
         """(edges,)"""
         return self.graph_of_atom[self.dst]
 
     def with_positions(self, positions: Tensor) -> "Batch":
         """The same edges over other positions, (atoms, 3) Å; gradients flow to them."""
-        shift = torch.einsum("ei,eij->ej", self.image.to(positions.dtype), self.cell[self.graph_of_edge])
-        vector = positions[self.src] - positions[self.dst] + shift
-        return Batch(
-            self.numbers, positions, self.cell, self.edge_index, self.image, vector,
-            self.graph_of_atom, self.atom_ptr, self.edge_ptr,
-        )  # fmt: skip
+        # a vector changes by what its ends move, whatever lattice translation it holds
+        moved = positions - self.positions
+        vector = self.vector + moved[self.src] - moved[self.dst]
+        pair_vector = self.pair_vector + moved[self.pairs[1]] - moved[self.pairs[0]]
+        return dataclasses.replace(self, positions=positions, vector=vector, pair_vector=pair_vector)
 
     def pyg(self) -> "Data":
         """This batch as a PyG ``Data``: z, pos, edge_index, edge_vec, batch, ptr share memory with it."""
@@ -138,6 +148,9 @@ class GraphTensors:
         self.image = integer(graphs.image)
         self.atom_ptr, self.edge_ptr = integer(crystals.ptr), integer(graphs.edge_ptr)
         first_atom = self.atom_ptr[:-1].repeat_interleave(torch.diff(self.edge_ptr))
+        self.pair_ptr, self.pair_vector = integer(crystals.pair_ptr), real(crystals.pair_vector)
+        self.local_pairs = integer((crystals.pairs - crystals.ptr[crystals.crystal_of_pair, None]).T)
+        """(2, pairs) atom indices counted from the first atom of their own crystal."""
         self.local_edge_index = torch.stack([integer(graphs.src), integer(graphs.dst)]) - first_atom
         """(2, edges) atom indices counted from the first atom of their own crystal."""
 
@@ -148,6 +161,7 @@ class GraphTensors:
         """The graphs of these rows, (graphs,) int64, in this order."""
         atoms, atom_ptr = _slices(self.atom_ptr, rows)
         edges, edge_ptr = _slices(self.edge_ptr, rows)
+        pairs, pair_ptr = _slices(self.pair_ptr, rows)
         sizes = torch.diff(atom_ptr)
         first_atom = atom_ptr[:-1].repeat_interleave(torch.diff(edge_ptr))
         return Batch(
@@ -160,7 +174,13 @@ class GraphTensors:
             graph_of_atom=torch.arange(len(rows), device=rows.device).repeat_interleave(sizes),
             atom_ptr=atom_ptr,
             edge_ptr=edge_ptr,
+            pairs=self.local_pairs.index_select(1, pairs) + atom_ptr[:-1].repeat_interleave(torch.diff(pair_ptr)),
+            pair_vector=self.pair_vector.index_select(0, pairs),
         )
+
+    def pairs(self, rows: Tensor) -> Tensor:
+        """Indices, over all crystals, of the pairs of these rows, in batch order."""
+        return _slices(self.pair_ptr, rows)[0]
 
     def atoms(self, rows: Tensor) -> Tensor:
         """Indices, over all crystals, of the atoms of these rows, in batch order."""

@@ -94,6 +94,8 @@ class Target(Frozen):
     """Unit of the stored values; ``1`` for a pure number."""
     task: Literal["regression", "classification"] = "regression"
     """``classification``: labels are 0 or 1, predictions are the probability of 1."""
+    extensive: bool = False
+    """Whether a graph target grows with the cell, as a total energy does and an energy per atom does not."""
     directed: bool = False
     """Whether the label of pair (i, j) differs from that of (j, i), as a hop's barrier does; a bond order does not."""
     description: Text
@@ -104,6 +106,8 @@ class Target(Frozen):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        if self.extensive and (self.level != "graph" or self.task != "regression"):
+            raise ValueError("extensive belongs to graph targets of regression")
         if self.directed and self.level != "edge":
             raise ValueError(f"directed belongs to edge targets, this is a {self.level} target")
         if self.task == "classification" and self.unit != "1":

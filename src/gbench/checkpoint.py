@@ -24,7 +24,7 @@ class Checkpoint:
     averages: list[Tensor]
     best_weights: dict[str, Tensor]
     best_epoch: int
-    best_mae: float
+    best_criterion: float
     loss_sum: float
     loss_items: int
     elapsed: float

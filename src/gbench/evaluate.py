@@ -15,11 +15,14 @@ import pandas as pd
 import torch
 from safetensors.torch import save
 
+from gbench.cards import Target
+from gbench.classification import classification_metrics, classification_scores
 from gbench.crystals import Crystals, FloatArray, IntArray
 from gbench.elements import reduced_formulas
 from gbench.environment import environment, peak_memory_mb
 from gbench.errors import GbenchError
 from gbench.metrics import point_scores, regression_metrics
+from gbench.predictions import item_frame
 from gbench.prepare import Prepared
 from gbench.result import (
     WEIGHTS_FILE,
@@ -27,6 +30,7 @@ from gbench.result import (
     DatasetRecord,
     Failure,
     GraphRecord,
+    Metric,
     Result,
     SplitRecord,
     write_history,
@@ -54,13 +58,10 @@ def evaluate(spec: RunSpec, prepared: Prepared, outcome: Outcome, folder: Path, 
     """
     split, labels, dataset = prepared.split, prepared.labels, prepared.dataset
     val, test = prepared.items(split.val), prepared.items(split.test)
-    groups = independent_groups(dataset.crystals)
-    if prepared.level == "node":
-        groups = groups[dataset.crystals.crystal_of_atom]
-    known_val, known_test = val[~np.isnan(labels[val])], test[~np.isnan(labels[test])]
-    unit = dataset.card.targets[spec.target].unit
-    metrics = regression_metrics(labels[known_test], outcome.test[~np.isnan(labels[test])], unit, groups[known_test])
-    validation = point_scores(labels[known_val], outcome.val[~np.isnan(labels[val])])
+    groups = independent_groups(dataset.crystals)[dataset.row_of_item(spec.target)]
+    known_val, known_test = ~np.isnan(labels[val]), ~np.isnan(labels[test])
+    validation = _point_scores(labels[val][known_val], outcome.val[known_val], prepared.about)
+    metrics = _metrics(labels[test][known_test], outcome.test[known_test], prepared.about, groups[test][known_test])
     frames = [
         _prediction_frame(prepared, "val", val, outcome.val),
         _prediction_frame(prepared, "test", test, outcome.test),
@@ -68,7 +69,7 @@ def evaluate(spec: RunSpec, prepared: Prepared, outcome: Outcome, folder: Path, 
     write_predictions(folder, pd.concat(frames, ignore_index=True))
     history = outcome.fitted.history if outcome.fitted else []
     if outcome.fitted:
-        write_history(folder, [vars(epoch) for epoch in history])
+        write_history(folder, [epoch.record() for epoch in history])
         with atomic_path(folder / WEIGHTS_FILE) as temporary:
             # through bytes: the library's own writer reports a full disk as an error of its own kind
             temporary.write_bytes(weights_file(outcome.fitted))
@@ -86,6 +87,17 @@ def evaluate(spec: RunSpec, prepared: Prepared, outcome: Outcome, folder: Path, 
     )
 
 
+def _metrics(label: FloatArray, prediction: FloatArray, about: Target, groups: IntArray) -> dict[str, Metric]:
+    if about.task == "classification":
+        return classification_metrics(label, prediction, groups)
+    return regression_metrics(label, prediction, about.unit, groups)
+
+
+def _point_scores(label: FloatArray, prediction: FloatArray, about: Target) -> dict[str, float]:
+    score = classification_scores if about.task == "classification" else point_scores
+    return score(label, prediction)
+
+
 def weights_file(fitted: Fit) -> bytes:
     """Weights as safetensors; the metadata hold the mean and deviation that turn outputs into the target's unit.
 
@@ -101,11 +113,7 @@ def independent_groups(crystals: Crystals) -> IntArray:
 
 
 def _prediction_frame(prepared: Prepared, part: str, items: IntArray, predictions: FloatArray) -> pd.DataFrame:
-    crystals = prepared.dataset.crystals
-    rows = items if prepared.level == "graph" else crystals.crystal_of_atom[items]
-    site = np.full(len(items), -1) if prepared.level == "graph" else items - crystals.ptr[rows]
-    ids = [crystals.ids[row] for row in rows]
-    return pd.DataFrame({"id": ids, "site": site, "part": part, "prediction": predictions})
+    return item_frame(prepared.dataset, prepared.target, items).assign(part=part, prediction=predictions)
 
 
 def _cost(outcome: Outcome, history: list[Epoch], started: float) -> Cost:

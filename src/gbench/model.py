@@ -3,7 +3,7 @@
 import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,17 @@ from gbench.errors import SpecError
 from gbench.graphs import Graphs
 
 FloatArray = NDArray[np.float64]
+
+
+class Head(NamedTuple):
+    """What a network is to deliver."""
+
+    level: Level = "graph"
+    """One prediction per graph, per atom or per pair of ``Batch.pairs``."""
+    outputs: int = 1
+    """Numbers per item."""
+    directed: bool = False
+    """Of an edge head: whether (i, j) and (j, i) may differ."""
 
 
 class NoConfig(Frozen):
@@ -34,13 +45,17 @@ class Model(Predictor, nn.Module, ABC):
     """A graph network. It is given batches, never targets, split names or test structures."""
 
     @abstractmethod
-    def __init__(self, config: Frozen, level: Level, outputs: int = 1) -> None:
-        """Build for one head: ``level`` says what is predicted, ``outputs`` how many numbers per item."""
+    def __init__(self, config: Frozen, head: Head) -> None:
+        """Build for one head."""
         super().__init__()
 
     @abstractmethod
     def forward(self, batch: Batch) -> Tensor:
-        """(graphs, outputs) or (atoms, outputs), as the head's level says."""
+        """(graphs, outputs), (atoms, outputs) or (pairs, outputs), as the head's level says.
+
+        A graph prediction is intensive, the same for a crystal and its supercell; the training loop makes extensive
+        targets of it. For classification it is the logit.
+        """
 
     @abstractmethod
     def embeddings(self, batch: Batch) -> list[Tensor]:
@@ -87,8 +102,11 @@ class Estimator(Predictor, ABC):
 
     @abstractmethod
     def fit(self, inputs: Inputs, rows: IntArray, labels: FloatArray) -> None:
-        """Learn from the crystals of ``rows`` and their ``labels``, (rows,) or (their atoms,), NaN where missing."""
+        """Learn from the crystals of ``rows`` and their ``labels``, NaN where missing.
+
+        (rows,), (their atoms,) or (their pairs,), as the level says.
+        """
 
     @abstractmethod
     def predict(self, inputs: Inputs, rows: IntArray) -> FloatArray:
-        """(rows,) or (their atoms,) predictions, in the unit of the labels."""
+        """(rows,), (their atoms,) or (their pairs,) predictions in the unit of the labels: for classes, of 1."""

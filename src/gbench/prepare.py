@@ -7,9 +7,10 @@ import numpy as np
 import torch
 
 from gbench.batch import GraphTensors
-from gbench.cards import Level
+from gbench.cards import Target
 from gbench.crystals import FloatArray, IntArray
 from gbench.dataset import Dataset, load
+from gbench.elements import counts
 from gbench.errors import DataError
 from gbench.frozen import get_split
 from gbench.graphs import Graphs
@@ -30,20 +31,17 @@ class Prepared:
 
     @property
     def labels(self) -> FloatArray:
-        """(n,) or (atoms,)"""
+        """(n,), (atoms,) or (pairs,)"""
         return self.dataset.labels(self.target)
 
     @property
-    def level(self) -> Level:
-        """Level of the target."""
-        return self.dataset.card.targets[self.target].level
+    def about(self) -> Target:
+        """What the card says of the target."""
+        return self.dataset.card.targets[self.target]
 
     def items(self, rows: IntArray) -> IntArray:
-        """Positions in ``labels`` of the items of these rows."""
-        if self.level == "graph":
-            return rows
-        crystals = self.dataset.crystals
-        return np.flatnonzero(np.isin(crystals.crystal_of_atom, rows))
+        """Positions in ``labels`` of the items of these rows, which ascend."""
+        return np.flatnonzero(np.isin(self.dataset.row_of_item(self.target), rows))
 
 
 def prepare(spec: RunSpec, observer: Observer) -> Prepared:
@@ -89,4 +87,12 @@ def make_task(prepared: Prepared) -> Task:
         raise TypeError("a network needs graphs")
     labels = prepared.labels.copy()
     labels[prepared.items(prepared.split.test)] = np.nan
-    return Task(GraphTensors(prepared.graphs), torch.as_tensor(labels)[:, None], prepared.level, prepared.split)
+    about = prepared.about
+    return Task(
+        tensors=GraphTensors(prepared.graphs),
+        labels=torch.as_tensor(labels)[:, None],
+        level=about.level,
+        split=prepared.split,
+        counts=torch.as_tensor(counts(prepared.dataset.crystals)) if about.extensive else None,
+        classify=about.task == "classification",
+    )

@@ -112,7 +112,7 @@ class Result(Frozen):
     graph: GraphRecord | None = None
     split: SplitRecord | None = None
     metrics: dict[str, Metric] = {}
-    """Test scores: ``mae``, ``rmse``, ``r2``."""
+    """Test scores: ``mae``, ``rmse``, ``r2``; for classification those of :mod:`gbench.classification`."""
     validation: dict[str, float] = {}
     """Validation scores, the same names, no intervals."""
     best_epoch: int | None = None
@@ -150,13 +150,15 @@ def read_result(folder: Path) -> Result:
 
 
 def write_predictions(folder: Path, predictions: pd.DataFrame) -> None:
-    """Write ``predictions.parquet``: id, site (-1 for graph targets), part, prediction."""
+    """Write ``predictions.parquet``: the item's keys (:data:`gbench.predictions.KEYS`), part, prediction."""
     with atomic_path(folder / PREDICTIONS_FILE) as temporary:
         predictions.to_parquet(temporary, index=False)
 
 
 def read_predictions(folder: Path) -> pd.DataFrame:
     """Predictions of a run: columns id, site (-1 for graph targets), part (val or test), prediction.
+
+    Those of an edge target have ``other`` and ``image_a``, ``image_b``, ``image_c`` besides.
 
     Raises:
         DataError: the file is missing or damaged.

@@ -10,7 +10,7 @@ from gbench.cards import validate
 from gbench.choices import Choices, resolve
 from gbench.errors import DataError, SpecError, StorageError
 from gbench.evaluate import Outcome, evaluate, failure
-from gbench.model import Estimator, Inputs, Model
+from gbench.model import Estimator, Head, Inputs, Model
 from gbench.observer import Observer
 from gbench.prepare import Prepared, make_task, prepare
 from gbench.registry import dataset_card, model_class
@@ -120,7 +120,7 @@ def _train(spec: RunSpec, prepared: Prepared, checkpoint: Path, observer: Observ
     config = kind.Config.model_validate(spec.config)
     split = prepared.split
     if issubclass(kind, Estimator):
-        estimator = kind(config, prepared.level, spec.seed)
+        estimator = kind(config, prepared.about.level, spec.seed)
         inputs = Inputs.of(prepared.dataset.crystals, prepared.graphs)
         estimator.fit(inputs, split.train, prepared.labels[prepared.items(split.train)])
         return Outcome(estimator.predict(inputs, split.val), estimator.predict(inputs, split.test))
@@ -129,7 +129,7 @@ def _train(spec: RunSpec, prepared: Prepared, checkpoint: Path, observer: Observ
     task, training = make_task(prepared), spec.training
 
     def build() -> Model:
-        network = kind(config, prepared.level)
+        network = kind(config, Head(prepared.about.level, directed=prepared.about.directed))
         observer.model(network, training)
         return network
 

@@ -130,7 +130,7 @@ def _experiment(client: "MlflowClient", result: Result, folder: Path, uri: str) 
 def _metrics(result: Result, folder: Path) -> list[tuple[str, float, int]]:
     rows: list[tuple[str, float, int]] = []
     for epoch in read_history(folder):
-        rows += [(key, epoch[key], epoch["epoch"]) for key in ("train_loss", "val_mae", "learning_rate", "seconds")]
+        rows += [(key, value, epoch["epoch"]) for key, value in epoch.items() if key != "epoch"]
     for name, metric in result.metrics.items():
         rows += [(f"test_{name}", metric.value, 0), (f"test_{name}_low", metric.low, 0)]
         rows += [(f"test_{name}_high", metric.high, 0)]

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -36,9 +36,20 @@ class Epoch:
     train_loss: float
     """In scaled units."""
     val_mae: float
-    """In the unit of the target."""
+    """In the unit of the target; of the probabilities for classification."""
     learning_rate: float
     seconds: float
+    val_log_loss: float | None = None
+    """For classification."""
+
+    @property
+    def criterion(self) -> float:
+        """What is minimised over epochs: the log loss for classification, else the MAE."""
+        return self.val_mae if self.val_log_loss is None else self.val_log_loss
+
+    def record(self) -> dict[str, float]:
+        """What there is, by name."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 class Interrupted(KeyboardInterrupt):
@@ -51,28 +62,70 @@ class Task:
 
     tensors: GraphTensors
     labels: Tensor
-    """(crystals, 1) or (atoms, 1); NaN where missing."""
+    """(crystals, 1), (atoms, 1) or (pairs, 1); NaN where missing."""
     level: Level
     split: Split
+    counts: Tensor | None = None
+    """(crystals, elements) atoms of each element, for an extensive target."""
+    classify: bool = False
+    """Whether labels are classes 0 and 1, and the network's outputs logits."""
 
     def items(self, rows: Tensor) -> Tensor:
         """Positions in ``labels`` of the items of these rows."""
-        return rows if self.level == "graph" else self.tensors.atoms(rows)
+        if self.level == "graph":
+            return rows
+        return self.tensors.atoms(rows) if self.level == "node" else self.tensors.pairs(rows)
+
+    def scale(self) -> "Scale":
+        """Fitted to the labels of the training part."""
+        if self.classify:
+            return Scale(0.0, 1.0)
+        items = self.items(torch.as_tensor(self.split.train))
+        return Scale.of(self.labels[items], None if self.counts is None else self.counts[items])
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Mean and deviation of the training labels; the network sees labels with neither."""
+    """What the network does not have to learn: it sees labels less an offset, divided by a factor.
+
+    Offset and factor are mean and deviation of the training labels. For an extensive target they grow with the cell:
+    the offset is a sum of per-element references, fitted by least squares, and the factor is the number of atoms times
+    the deviation of what the references leave per atom.
+    """
 
     mean: float
     deviation: float
+    references: tuple[float, ...] = ()
+    """By atomic number, in the unit of the target; 0 for an element that training lacks. Empty if not extensive."""
 
     @classmethod
-    def of(cls, labels: Tensor) -> "Scale":
-        """Fit to labels, NaN ignored."""
-        known = labels[~torch.isnan(labels)].double()
-        deviation = float(known.std(correction=0)) if len(known) else 0.0
-        return cls(float(known.mean()) if len(known) else 0.0, deviation if deviation > 0 else 1.0)
+    def of(cls, labels: Tensor, counts: Tensor | None = None) -> "Scale":
+        """Fit to labels (items, 1), NaN ignored, of crystals with these element ``counts`` (items, elements)."""
+        known = ~torch.isnan(labels[:, 0])
+        values = labels[known].double()
+        references: tuple[float, ...] = ()
+        if counts is not None and len(values):
+            table = counts[known].double()
+            # the driver that copes with elements that are missing or always go together
+            fitted = torch.linalg.lstsq(table, values, driver="gelsd").solution
+            references = tuple(fitted[:, 0].tolist())
+            values = (values - table @ fitted) / table.sum(dim=1, keepdim=True)
+        deviation = float(values.std(correction=0)) if len(values) else 0.0
+        return cls(float(values.mean()) if len(values) else 0.0, deviation if deviation > 0 else 1.0, references)
+
+    def offset(self, counts: Tensor | None) -> Tensor | float:
+        """(items, 1), or one number for all."""
+        if counts is None:
+            return self.mean
+        return counts.double() @ torch.tensor(self.references)[:, None].double() + self.mean * _atoms(counts)
+
+    def factor(self, counts: Tensor | None) -> Tensor | float:
+        """(items, 1), or one number for all."""
+        return self.deviation if counts is None else self.deviation * _atoms(counts)
+
+
+def _atoms(counts: Tensor) -> Tensor:
+    return counts.double().sum(dim=1, keepdim=True)
 
 
 @dataclass
@@ -112,14 +165,15 @@ def fit(
 
 
 def predict(fitted: Fit, task: Task, rows: NDArray[np.int64], batch_size: int) -> NDArray[np.float64]:
-    """(items,) predictions in the unit of the target, for the items of ``rows`` in order."""
+    """(items,) predictions in the unit of the target, for the items of ``rows`` in order; probabilities of class 1."""
     fitted.model.eval()
+    chosen = torch.as_tensor(rows)
     with torch.no_grad():
-        parts = [
-            fitted.model(task.tensors.batch(chunk))[:, 0].double() for chunk in torch.as_tensor(rows).split(batch_size)
-        ]
-    scaled = torch.cat(parts).cpu().numpy()
-    return np.asarray(scaled * fitted.scale.deviation + fitted.scale.mean)
+        outputs = torch.cat([fitted.model(task.tensors.batch(chunk)).double() for chunk in chosen.split(batch_size)])
+    if task.classify:
+        return np.asarray(torch.sigmoid(outputs)[:, 0].cpu().numpy())
+    counts = None if task.counts is None else task.counts[chosen]
+    return np.asarray((outputs * fitted.scale.factor(counts) + fitted.scale.offset(counts))[:, 0].cpu().numpy())
 
 
 class Loop:
@@ -128,8 +182,11 @@ class Loop:
     def __init__(self, model: Model, task: Task, settings: Training, seed: int, checkpoint: Path) -> None:
         self.model, self.task, self.settings, self.seed, self.path = model, task, settings, seed, checkpoint
         self.rows = torch.as_tensor(task.split.train)
-        self.scale = Scale.of(task.labels[task.items(self.rows)])
-        self.scaled_labels = ((task.labels - self.scale.mean) / self.scale.deviation).to(task.tensors.positions.dtype)
+        self.scale = task.scale()
+        self.factor = self.scale.factor(task.counts)
+        scaled = (task.labels - self.scale.offset(task.counts)) / self.factor
+        self.scaled_labels = scaled.to(task.tensors.positions.dtype)
+        self.loss = F.binary_cross_entropy_with_logits if task.classify else LOSSES[settings.loss]
         self.parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
         self.averages = [p.detach().clone() for p in self.parameters] if settings.ema else []
         self.optimizer = torch.optim.AdamW(
@@ -142,7 +199,7 @@ class Loop:
         self.loss_sum, self.loss_items = 0.0, 0
         self.elapsed = 0.0
         self.history: list[Epoch] = []
-        self.best_epoch, self.best_mae = 0, math.inf
+        self.best_epoch, self.best_criterion = 0, math.inf
         self.best_weights = self._copy_weights()
 
     def run(self, observe: Callable[[Epoch], None], stop: Callable[[], bool]) -> Fit:
@@ -155,10 +212,10 @@ class Loop:
             started = time.perf_counter()
             self._train_step()
             ended = self.step % self.batches == 0
-            mae = self._validate() if ended else math.nan
+            validation = self._validate() if ended else None
             self.elapsed += time.perf_counter() - started
-            if ended:
-                observe(self._end_epoch(mae))
+            if validation is not None:
+                observe(self._end_epoch(validation))
             if stop():
                 self._save()
                 raise Interrupted
@@ -176,7 +233,11 @@ class Loop:
         prediction = self._forward(self.task.tensors.batch(rows))
         label = self.scaled_labels[self.task.items(rows)]
         known = ~torch.isnan(label)
-        loss = LOSSES[self.settings.loss](prediction[known], label[known])
+        if not known.any():
+            # a batch may hold no labelled site; a step of zero gradient would still decay the weights
+            self.step += 1
+            return
+        loss = self.loss(prediction[known], label[known])
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(
@@ -213,35 +274,45 @@ class Loop:
         first, last = (len(order) * end // self.batches for end in (position, position + 1))
         return self.rows[order[first:last]]
 
-    def _end_epoch(self, mae: float) -> Epoch:
+    def _end_epoch(self, validation: "_Validation") -> Epoch:
         epoch = Epoch(
             epoch=self.step // self.batches,
             train_loss=self.loss_sum / max(self.loss_items, 1),
-            val_mae=mae,
+            val_mae=validation.mae,
+            val_log_loss=validation.log_loss,
             learning_rate=float(self.optimizer.param_groups[0]["lr"]),
             seconds=self.elapsed,
         )
         self.loss_sum, self.loss_items, self.elapsed = 0.0, 0, 0.0
         self.history.append(epoch)
-        if mae < self.best_mae:
-            self.best_epoch, self.best_mae = epoch.epoch, mae
+        if epoch.criterion < self.best_criterion:
+            self.best_epoch, self.best_criterion = epoch.epoch, epoch.criterion
             with self._averaged():
                 self.best_weights = self._copy_weights()
         return epoch
 
-    def _validate(self) -> float:
+    def _validate(self) -> "_Validation":
         self.model.eval()
-        total, items = 0.0, 0
+        error, log_loss, items = 0.0, 0.0, 0
         with torch.no_grad(), self._averaged():
-            for batch, label in self.validation:
-                error = (self.model(batch) - label).abs()
-                known = ~torch.isnan(error)
-                total, items = total + float(error[known].sum()), items + int(known.sum())
-        return total / max(items, 1) * self.scale.deviation
+            for batch, label, factor in self.validation:
+                known = ~torch.isnan(label)
+                output, label = self.model(batch)[known], label[known]
+                if self.task.classify:
+                    log_loss += float(F.binary_cross_entropy_with_logits(output, label, reduction="sum"))
+                    output = torch.sigmoid(output)
+                distance = (output - label).abs()
+                error += float((distance if isinstance(factor, float) else distance * factor[known]).sum())
+                items += len(label)
+        # one number for all is multiplied once
+        unit = self.factor if isinstance(self.factor, float) else 1.0
+        return _Validation(error / max(items, 1) * unit, log_loss / max(items, 1) if self.task.classify else None)
 
-    def _validation_batches(self) -> Iterator[tuple[Batch, Tensor]]:
+    def _validation_batches(self) -> Iterator[tuple[Batch, Tensor, Tensor | float]]:
         for rows in torch.as_tensor(self.task.split.val).split(self.settings.batch_size):
-            yield self.task.tensors.batch(rows), self.scaled_labels[self.task.items(rows)]
+            items = self.task.items(rows)
+            factor = self.factor if isinstance(self.factor, float) else self.factor[items]
+            yield self.task.tensors.batch(rows), self.scaled_labels[items], factor
 
     def _averaged(self) -> "_Swapped":
         return _Swapped(self.parameters, self.averages)
@@ -264,11 +335,11 @@ class Loop:
                 averages=self.averages,
                 best_weights=self.best_weights,
                 best_epoch=self.best_epoch,
-                best_mae=self.best_mae,
+                best_criterion=self.best_criterion,
                 loss_sum=self.loss_sum,
                 loss_items=self.loss_items,
                 elapsed=self.elapsed,
-                history=[vars(epoch) for epoch in self.history],
+                history=[epoch.record() for epoch in self.history],
                 random_state=torch.get_rng_state(),
             ),
         )
@@ -281,11 +352,17 @@ class Loop:
         self.optimizer.load_state_dict(saved.optimizer)
         for average, value in zip(self.averages, saved.averages, strict=True):
             average.copy_(value)
-        self.best_weights, self.best_epoch, self.best_mae = saved.best_weights, saved.best_epoch, saved.best_mae
+        self.best_weights, self.best_epoch = saved.best_weights, saved.best_epoch
+        self.best_criterion = saved.best_criterion
         self.step, self.elapsed = saved.step, saved.elapsed
         self.loss_sum, self.loss_items = saved.loss_sum, saved.loss_items
         self.history = [Epoch(**epoch) for epoch in saved.history]
         torch.set_rng_state(saved.random_state)
+
+
+class _Validation(NamedTuple):
+    mae: float
+    log_loss: float | None
 
 
 class _Swapped:

@@ -9,6 +9,7 @@ from torch_geometric.nn import CGConv
 
 from gbench.batch import Batch, GraphTensors
 from gbench.dataset import Dataset
+from gbench.model import Head
 from gbench.spec import GraphSpec
 
 HIDDEN, BASIS = 8, 12
@@ -78,7 +79,7 @@ def test_batch_norm_stands_where_the_authors_put_it(batch: Batch, states: tuple[
 
 
 def test_the_readout_is_the_mean_over_atoms(batch: Batch) -> None:
-    model = CGCNN(CGCNNConfig(), "graph").double().eval()
+    model = CGCNN(CGCNNConfig(), Head()).double().eval()
     last = model.embeddings(batch)[-1]
     mean = torch.stack([last[batch.graph_of_atom == graph].mean(0) for graph in range(batch.n_graphs)])
     torch.testing.assert_close(model(batch), model.head(mean), atol=1e-10, rtol=0)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gbench.batch import Batch, GraphTensors
 from gbench.dataset import Dataset
+from gbench.model import Head
 from gbench.spec import GraphSpec
 
 CONFIG = MEGNetConfig(width=12, state=6)
@@ -61,7 +62,7 @@ def test_a_block_follows_the_paper(batch: Batch, dense: bool) -> None:
 def test_the_global_state_carries_what_lies_beyond_the_cutoff(batch: Batch) -> None:
     """Swap an element of one crystal: every atom of that crystal hears of it after one block, others never."""
     torch.manual_seed(0)
-    model = MEGNet(MEGNetConfig(blocks=2), "node").double().eval()
+    model = MEGNet(MEGNetConfig(blocks=2), Head("node")).double().eval()
     before = model(batch)
     numbers = batch.numbers.clone()
     numbers[0] = 92
@@ -74,7 +75,7 @@ def test_the_global_state_carries_what_lies_beyond_the_cutoff(batch: Batch) -> N
 
 def test_the_readout_is_set2set_over_nodes_and_edges_and_the_state(batch: Batch) -> None:
     torch.manual_seed(0)
-    model = MEGNet(MEGNetConfig(), "graph").double().eval()
+    model = MEGNet(MEGNetConfig(), Head()).double().eval()
     last = model._states(batch)[-1]
     per_graph = []
     for g in range(batch.n_graphs):

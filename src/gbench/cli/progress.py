@@ -134,10 +134,11 @@ class ConsoleObserver(QuietObserver):
 
     def epoch(self, epoch: Epoch) -> None:
         """Validation error now and best, speed."""
-        if self.best is None or epoch.val_mae < self.best.val_mae:
+        if self.best is None or epoch.criterion < self.best.criterion:
             self.best = epoch
-        best = f"best {self.best.val_mae:.4g} @ {self.best.epoch}"
-        facts = f"val MAE {epoch.val_mae:.4g}   {best}   {epoch.seconds:.2f} s/epoch"
+        best = f"best {self.best.criterion:.4g} @ {self.best.epoch}"
+        name = "MAE" if epoch.val_log_loss is None else "log loss"
+        facts = f"val {name} {epoch.criterion:.4g}   {best}   {epoch.seconds:.2f} s/epoch"
         if self.progress is not None and self.bar is not None:
             self.progress.update(self.bar, completed=epoch.epoch, facts=facts)
             return

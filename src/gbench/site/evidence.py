@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gbench.crystals import FloatArray, IntArray
+from gbench.crystals import FloatArray
 from gbench.errors import DataError, GbenchError
+from gbench.predictions import KEYS, item_positions
 from gbench.result import read_predictions
 from gbench.site.runs import ScoredRun
 
@@ -74,8 +75,8 @@ def _evidence(run: ScoredRun, stale: bool, datasets: Datasets) -> Evidence:
     dataset = datasets.get(run.dataset.name)
     if dataset is None:
         return _none(f"the labels of {run.dataset.name} could not be loaded where this page was built")
-    rows = _positions(frame, dataset, run.dataset.level)
-    if rows is None:
+    rows = item_positions(dataset, run.dataset.target, frame)
+    if (rows < 0).any():
         return _none("", "predictions name ids or sites that the dataset does not have")
     labels, predictions = dataset.labels(run.dataset.target)[rows], frame["prediction"].to_numpy(dtype=np.float64)
     known = ~np.isnan(labels)
@@ -89,25 +90,10 @@ def _compare(recorded: float, labels: FloatArray, predictions: FloatArray) -> Ev
     return Evidence(labels, predictions)
 
 
-def _positions(frame: "pd.DataFrame", dataset: "Dataset", level: str) -> IntArray | None:
-    """Index of each prediction in the label array, or None if one has none."""
-    found = [dataset.row_of_id.get(str(name), -1) for name in frame["id"]]
-    rows: IntArray = np.array(found, dtype=np.int64)
-    if (rows < 0).any():
-        return None
-    if level == "graph":
-        return rows
-    sites: IntArray = frame["site"].to_numpy(dtype=np.int64)
-    if ((sites < 0) | (sites >= dataset.crystals.n_atoms[rows])).any():
-        return None
-    positions: IntArray = dataset.crystals.ptr[rows] + sites
-    return positions
-
-
 def _test_predictions(run: ScoredRun) -> "pd.DataFrame":
     try:
         frame = read_predictions(run.folder)
-        return frame.loc[frame["part"] == "test", ["id", "site", "prediction"]]
+        return frame.loc[frame["part"] == "test", [*KEYS[run.dataset.level], "prediction"]]
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{run.folder}: predictions.parquet is damaged; delete the folder and run again") from error
 
