@@ -82,4 +82,4 @@ def test_the_readout_is_the_mean_over_atoms(batch: Batch) -> None:
     model = CGCNN(CGCNNConfig(), Head()).double().eval()
     last = model.embeddings(batch)[-1]
     mean = torch.stack([last[batch.graph_of_atom == graph].mean(0) for graph in range(batch.n_graphs)])
-    torch.testing.assert_close(model(batch), model.head(mean), atol=1e-10, rtol=0)
+    torch.testing.assert_close(model(batch), model.readout.mlp(mean), atol=1e-10, rtol=0)
