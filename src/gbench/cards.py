@@ -57,7 +57,7 @@ class Source(Frozen):
     tree_sha256: Sha256 | None = None
     """Hash of the members of a tree (:func:`gbench.archives.tree_sha256`)."""
     size: Annotated[int, Field(gt=0)] | None = None
-    """Bytes of ``file``; unknown for a tree, which is packed anew each time."""
+    """Bytes of ``file``, where known; a tree is packed anew each time."""
     root: Text | None = None
     """Folder of the archive that ``members`` are relative to."""
     members: tuple[Text, ...] = ()
@@ -65,8 +65,8 @@ class Source(Frozen):
 
     @model_validator(mode="after")
     def _one_hash(self) -> Self:
-        if self.github is None and (self.sha256 is None or self.size is None):
-            raise ValueError("a file needs sha256 and size")
+        if self.github is None and self.sha256 is None:
+            raise ValueError("a file needs sha256")
         if self.github is not None and (self.tree_sha256 is None or not self.members):
             raise ValueError("a GitHub tree needs tree_sha256 and members")
         if self.github is None and self.tree_sha256 is not None:
@@ -122,6 +122,9 @@ class KFoldSpec(Frozen):
     random_state: int
     stratified: bool = False
     """``StratifiedKFold`` over the labels of the default target instead."""
+    test_sha256: tuple[Sha256, ...] = ()
+    """For each fold, the hash of its test rows as published (:func:`gbench.splitting.rows_sha256`); what scikit-learn
+    deals is held to it."""
     source: Text
 
 

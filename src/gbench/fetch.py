@@ -157,9 +157,10 @@ def _verify(path: Path, source: Source, remedy: str, shown: str | None = None) -
         return
     found = _hash(path)
     if found != source.sha256:
+        wanted = f" ({source.size} bytes)" if source.size else ""
         raise FetchError(
             f"{shown or path}: sha256 is {found[:12]}... ({path.stat().st_size} bytes), expected "
-            f"{source.sha256[:12]}... ({source.size} bytes); {remedy}"
+            f"{source.sha256[:12]}...{wanted}; {remedy}"
         )
 
 

@@ -171,17 +171,38 @@ def check_fold(fold: int, n_folds: int) -> None:
 def _official(dataset: Dataset, spec: OfficialSplit) -> Split:
     """A published fold; validation is cut at random from its training part, as the publishers leave it open.
 
-    Source: Matbench v0.1 (scikit-learn KFold over rows in file order).
-    """
-    from sklearn.model_selection import KFold
+    Source: Matbench v0.1 (scikit-learn KFold over rows in file order, StratifiedKFold for classification).
 
+    Raises:
+        SplitError: no published folds, or those dealt here are not the published ones.
+    """
     published = _published(dataset)
     check_fold(spec.fold, published.n_splits)
-    folds = KFold(published.n_splits, shuffle=True, random_state=published.random_state)
+    test = _dealt(dataset, published)[spec.fold]
+    if published.test_sha256 and rows_sha256(test) != published.test_sha256[spec.fold]:
+        raise SplitError(
+            f"{dataset.card.name}: fold {spec.fold} as scikit-learn deals it here is not the published one; install the "
+            f"scikit-learn of constraints.txt, and if that does not help the rows are not the published ones"
+        )
     rows = np.arange(len(dataset.crystals))
-    is_test = np.zeros(len(rows), dtype=bool)
-    is_test[list(folds.split(rows))[spec.fold][1]] = True
-    return cut_validation(rows, is_test, spec, dataset.card.name)
+    return cut_validation(rows, np.isin(rows, test), spec, dataset.card.name)
+
+
+def _dealt(dataset: Dataset, published: KFoldSpec) -> list[IntArray]:
+    """Test rows of each fold."""
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    rows = np.arange(len(dataset.crystals))
+    if not published.stratified:
+        folds = KFold(published.n_splits, shuffle=True, random_state=published.random_state)
+        return [test for _, test in folds.split(rows)]
+    stratified = StratifiedKFold(published.n_splits, shuffle=True, random_state=published.random_state)
+    return [test for _, test in stratified.split(rows, dataset.labels())]
+
+
+def rows_sha256(rows: IntArray) -> str:
+    """Hash of row numbers, counted from 0, in ascending order, each with a line feed."""
+    return hashlib.sha256("".join(f"{row}\n" for row in np.sort(rows)).encode()).hexdigest()
 
 
 def _published(dataset: Dataset) -> KFoldSpec:
