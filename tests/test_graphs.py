@@ -50,7 +50,7 @@ def test_the_cache_gives_back_the_same_graph(few: Crystals, tmp_path: Path) -> N
     read = cached_graphs(few, SPEC, tmp_path)
     assert built.sha256 == read.sha256 == build_graphs(few, SPEC).sha256
     assert len(list(tmp_path.iterdir())) == 1
-    assert not read.src.flags.writeable
+    assert not read.edges.src.flags.writeable
 
 
 def test_a_flipped_bit_is_noticed(few: Crystals, tmp_path: Path, rng: np.random.Generator) -> None:

@@ -2,42 +2,46 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from gbench.content import cache_dir
 from gbench.crystals import Crystals, IntArray
-from gbench.neighbors import Neighbors, find_neighbors
+from gbench.edgefile import StoredEdges, read_edges, write_edges
+from gbench.neighbors import Edges, Progress, find_edges
 from gbench.spec import GraphSpec
-from gbench.storage import atomic_path
 
-DIGEST = "gbench.edges"
 FORMAT = 1
 """Raised whenever the same spec would give other edges; part of every graph's hash and cache key."""
+BLOCK_EDGES = 1_000_000
+"""Edges that are expanded at once where all of them are not needed at once."""
 
 
 @dataclass(frozen=True)
 class Graphs:
-    """The graphs of some crystals. Edges run neighbour -> centre and are sorted by (dst, src, image)."""
+    """The graphs of some crystals. Edges run neighbour -> centre and are sorted by (dst, src, image).
+
+    What is held is ``edges``, a few bytes for each, perhaps a mapped file; the rest is worked out when asked for.
+    """
 
     crystals: Crystals
     spec: GraphSpec
-    src: IntArray
-    """(edges,) atom index of the neighbour, over all crystals."""
-    dst: IntArray
-    """(edges,) atom index of the centre."""
-    image: NDArray[np.int32]
-    """(edges, 3) lattice translation of the neighbour."""
+    edges: Edges
+    digest: str | None = field(default=None, repr=False)
+    """sha256 of the edges where it is known; see :attr:`edges_sha256`."""
+    known_key: str | None = field(default=None, repr=False)
+    """The cache key where it is known."""
 
     @cached_property
     def atom_ptr(self) -> IntArray:
         """(atoms + 1,) first incoming edge of each atom."""
-        return np.searchsorted(self.dst, np.arange(len(self.crystals.numbers) + 1))
+        return np.concatenate([[0], np.cumsum(self.edges.degree, dtype=np.int64)])
 
     @cached_property
     def edge_ptr(self) -> IntArray:
@@ -45,22 +49,54 @@ class Graphs:
         return self.atom_ptr[self.crystals.ptr]
 
     @cached_property
+    def src(self) -> IntArray:
+        """(edges,) atom index of the neighbour, over all crystals."""
+        return self.edges.src + np.repeat(self.crystals.ptr[:-1], np.diff(self.edge_ptr))
+
+    @cached_property
+    def dst(self) -> IntArray:
+        """(edges,) atom index of the centre."""
+        return np.repeat(np.arange(len(self.edges.degree)), self.edges.degree)
+
+    @cached_property
+    def image(self) -> NDArray[np.int32]:
+        """(edges, 3) lattice translation of the neighbour."""
+        return self.edges.image.astype(np.int32)
+
+    @property
+    def weight(self) -> NDArray[np.float32] | None:
+        """(edges,) solid angle of the shared face over 4 pi, of ``voronoi``; else None."""
+        return self.edges.weight
+
+    @cached_property
     def vector(self) -> NDArray[np.float64]:
         """(edges, 3) from centre to neighbour, Å."""
-        positions = self.crystals.positions
-        crystal = self.crystals.crystal_of_atom[self.dst]
-        shift = np.einsum("ei,eij->ej", self.image.astype(np.float64), self.crystals.cell[crystal])
-        return np.asarray(positions[self.src] - positions[self.dst] + shift)
+        return self.vectors(np.float64)
 
     @cached_property
     def distance(self) -> NDArray[np.float64]:
         """(edges,) Å."""
-        return np.asarray(np.linalg.norm(self.vector, axis=1))
+        distance = np.empty(self.n_edges)
+        for block in self._blocks():
+            distance[block.edges] = np.linalg.norm(self._vector(block), axis=1)
+        return distance
+
+    def vectors(self, dtype: DTypeLike) -> NDArray[Any]:
+        """:attr:`vector` in another precision, without a copy in float64 on the way."""
+        vector = np.empty((self.n_edges, 3), dtype)
+        for block in self._blocks():
+            vector[block.edges] = self._vector(block)
+        return vector
+
+    @property
+    def n_edges(self) -> int:
+        """Edges of all crystals."""
+        return len(self.edges.src)
 
     @property
     def edges_per_atom(self) -> float:
         """Mean number of neighbours."""
-        return len(self.src) / len(self.crystals.numbers)
+        return self.n_edges / len(self.crystals.numbers)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -70,78 +106,115 @@ class Graphs:
         return ()
 
     @cached_property
+    def edges_sha256(self) -> str:
+        """Hash of the edges alone: integers, in their order.
+
+        Which edges there are is decided on distances rounded to 1e-8 Å, so a crystal whose coordinates differ by
+        rounding noise has the same edges and this same hash, even with a whole shell on the cut-off. The weights of
+        ``voronoi`` edges are not in it: like distances, they follow from structures and spec.
+        """
+        return self.digest or _edges_digest(self)
+
+    @cached_property
     def sha256(self) -> str:
-        """Hash of structures, spec and edges: integers only, so rounding noise cannot change it."""
-        edges = _edges_digest(self.src, self.dst, self.image)
-        return hashlib.sha256((_key(self.crystals, self.spec) + edges).encode()).hexdigest()
+        """Hash of structures, spec and edges.
+
+        It is equal on every machine that reads the same dataset version. The structures are in it by their own exact
+        content hash, so coordinates that differ in the last bit are another dataset and give another hash here, while
+        :attr:`edges_sha256` stays.
+        """
+        key = self.known_key or _key(self.crystals, self.spec)
+        return hashlib.sha256((key + self.edges_sha256).encode()).hexdigest()
+
+    def _blocks(self) -> Iterator["_Block"]:
+        """Runs of whole crystals with about ``BLOCK_EDGES`` edges."""
+        starts = np.flatnonzero(np.diff(self.edge_ptr[1:] // BLOCK_EDGES, prepend=-1))
+        for first, last in zip(starts, np.append(starts[1:], len(self.crystals)), strict=True):
+            yield _Block(self, int(first), int(last))
+
+    def _vector(self, block: "_Block") -> NDArray[np.float64]:
+        positions = self.crystals.positions
+        lengths = np.diff(self.edge_ptr[block.first : block.last + 1])
+        cell = np.repeat(self.crystals.cell[block.first : block.last], lengths, axis=0)
+        shift = np.einsum("ei,eij->ej", self.edges.image[block.edges].astype(np.float64), cell)
+        return np.asarray(positions[block.src] - positions[block.dst] + shift)
 
 
-def build_graphs(crystals: Crystals, spec: GraphSpec) -> Graphs:
-    """Graphs of ``crystals``, computed.
+@dataclass(frozen=True)
+class _Block:
+    """The edges of the crystals ``first`` to ``last``, expanded."""
+
+    graphs: Graphs
+    first: int
+    last: int
+
+    @property
+    def edges(self) -> slice:
+        return slice(self.graphs.edge_ptr[self.first], self.graphs.edge_ptr[self.last])
+
+    @property
+    def src(self) -> IntArray:
+        ptr, edge_ptr = self.graphs.crystals.ptr, self.graphs.edge_ptr
+        lengths = np.diff(edge_ptr[self.first : self.last + 1])
+        return np.asarray(self.graphs.edges.src[self.edges] + np.repeat(ptr[self.first : self.last], lengths))
+
+    @property
+    def dst(self) -> IntArray:
+        first, last = self.graphs.crystals.ptr[[self.first, self.last]]
+        return np.repeat(np.arange(first, last), self.graphs.edges.degree[first:last])
+
+
+def build_graphs(
+    crystals: Crystals, spec: GraphSpec, *, workers: int | None = None, progress: Progress | None = None
+) -> Graphs:
+    """Graphs of ``crystals``, computed; ``workers`` and ``progress`` as in :func:`gbench.neighbors.find_edges`.
 
     Raises:
         DataError: overlapping atoms.
         GraphError: an atom with too few neighbours under ``on_short: error``.
     """
-    edges = find_neighbors(crystals, spec)
-    return Graphs(crystals, spec, edges.src, edges.dst, edges.image)
+    return Graphs(crystals, spec, find_edges(crystals, spec, workers=workers, progress=progress))
 
 
-def cached_graphs(crystals: Crystals, spec: GraphSpec, folder: Path | None = None) -> Graphs:
+def cached_graphs(
+    crystals: Crystals,
+    spec: GraphSpec,
+    folder: Path | None = None,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Graphs:
     """Graphs of ``crystals``, from the cache or computed and cached; memory-mapped either way.
 
     Any number of processes may call this at once: each writes its own temporary file and moves it into place whole.
     A damaged cache file is replaced.
     """
-    path = (folder or cache_dir() / "graphs") / f"{_key(crystals, spec)}.arrow"
-    edges = _read(path)
-    if edges is None:
-        edges = find_neighbors(crystals, spec)
-        _write(path, edges)
-    return Graphs(crystals, spec, edges.src, edges.dst, edges.image)
+    key = _key(crystals, spec)
+    path = graph_file(key, folder)
+    stored = read_edges(path)
+    if stored is None:
+        built = build_graphs(crystals, spec, workers=workers, progress=progress)
+        write_edges(path, StoredEdges(built.edges, built.edges_sha256), crystals.ptr)
+        stored = read_edges(path) or StoredEdges(built.edges, built.edges_sha256)
+    return Graphs(crystals, spec, stored.edges, stored.digest, key)
 
 
-def _edges_digest(src: IntArray, dst: IntArray, image: NDArray[np.int32]) -> str:
-    digest = hashlib.sha256(src.astype("<i8").tobytes())
-    digest.update(dst.astype("<i8").tobytes())
-    digest.update(image.astype("<i4").tobytes())
+def graph_file(key: str, folder: Path | None = None) -> Path:
+    """Where the graphs of a cache key lie."""
+    return (folder or cache_dir() / "graphs") / f"{key}.arrow"
+
+
+def _edges_digest(graphs: Graphs) -> str:
+    digest = hashlib.sha256()
+    # a column at a time, and of each a block at a time: the bytes hashed are many times what is held
+    for column in ("src", "dst"):
+        for block in graphs._blocks():
+            digest.update(np.ascontiguousarray(getattr(block, column), dtype="<i8").data)
+    for block in graphs._blocks():
+        digest.update(np.ascontiguousarray(graphs.edges.image[block.edges], dtype="<i4").data)
     return digest.hexdigest()
 
 
 def _key(crystals: Crystals, spec: GraphSpec) -> str:
     text = json.dumps([FORMAT, crystals.sha256(), spec.model_dump(mode="json")], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _write(path: Path, edges: Neighbors) -> None:
-    table = pa.table(
-        {
-            "src": edges.src.astype(np.int64),
-            "dst": edges.dst.astype(np.int64),
-            "image": pa.FixedSizeListArray.from_arrays(pa.array(edges.image.astype(np.int32).reshape(-1)), 3),
-        },
-    ).replace_schema_metadata({DIGEST: _edges_digest(edges.src, edges.dst, edges.image)})
-    # 64-byte aligned and uncompressed, so that the file can be used as memory
-    with (
-        atomic_path(path) as temporary,
-        pa.OSFile(str(temporary), "wb") as sink,
-        pa.ipc.new_file(sink, table.schema) as writer,
-    ):
-        writer.write_table(table, max_chunksize=max(1, len(table)))
-
-
-def _read(path: Path) -> Neighbors | None:
-    """Edges in the file, or None if there is no such file or they are not the edges that were written."""
-    if not path.is_file():
-        return None
-    try:
-        with pa.memory_map(str(path)) as source:
-            table = pa.ipc.open_file(source).read_all()
-        src, dst = table["src"].combine_chunks().to_numpy(), table["dst"].combine_chunks().to_numpy()
-        image = table["image"].combine_chunks().flatten().to_numpy().reshape(-1, 3)
-        written = table.schema.metadata[DIGEST.encode()].decode()
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
-        return None
-    if written != _edges_digest(src, dst, image):
-        return None
-    return Neighbors(src, dst, image, np.empty(0))

@@ -2,20 +2,23 @@
 
 import hashlib
 import json
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from gbench.cards import Frozen, Settings
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+VORONOI_TOL = 1e-3
 
 
 class GraphSpec(Frozen):
     """How atoms become a graph. Same structures and same spec give the same graph on every machine."""
 
-    kind: Literal["radius", "knn"] = "radius"
+    kind: Literal["radius", "knn", "voronoi"] = "radius"
+    """``radius``: all within the cut-off. ``knn``: the nearest. ``voronoi``: those that share a Voronoi face."""
     cutoff: Annotated[float, Field(gt=0, le=30)] = 5.0
     """Å; edges are strictly shorter. For ``knn`` the radius within which neighbours are sought."""
     neighbors: Annotated[int, Field(ge=1, le=1000)] | None = None
@@ -24,21 +27,45 @@ class GraphSpec(Frozen):
     """``whole``: ties with the k-th neighbour (within 1e-3 Å) stay, so the graph does not depend on the cell.
     ``cut``: exactly k; which of the tied neighbours stay is arbitrary."""
     on_short: Literal["error", "pad", "grow"] = "error"
-    """What to do with an atom that has no neighbour (``radius``) or fewer than k (``knn``) inside the cut-off:
-    refuse, leave it short, or grow the radius for that atom alone until it has them."""
+    """What to do with an atom that has no neighbour (``radius``, ``voronoi``) or fewer than k (``knn``) inside the
+    cut-off: refuse, leave it short, or grow the radius for that atom alone until it has them, in whole shells."""
+    tol: Annotated[float, Field(ge=0, lt=0.5)] | None = None
+    """Of ``voronoi``: a face counts if its solid angle is more than this share of the full sphere. 0.001 unless
+    chosen; at 0, faces of perfect crystals that touch in a point come and go with rounding noise."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _voronoi_has_a_tolerance(cls, settings: Any) -> Any:
+        if isinstance(settings, Mapping) and settings.get("kind") == "voronoi" and settings.get("tol") is None:
+            return {**settings, "tol": VORONOI_TOL}
+        return settings
 
     @model_validator(mode="after")
-    def _neighbors_belong_to_knn(self) -> Self:
+    def _settings_belong_to_the_kind(self) -> Self:
         if self.kind == "knn" and self.neighbors is None:
             raise ValueError("kind 'knn' needs neighbors, e.g. neighbors: 12")
         if self.kind == "radius" and self.neighbors is not None:
             raise ValueError("neighbors belongs to kind 'knn'; a radius graph keeps all within the cut-off")
+        if self.kind == "voronoi" and self.neighbors is not None:
+            raise ValueError("neighbors belongs to kind 'knn'; a voronoi graph keeps all that share a face")
+        if self.kind != "voronoi" and self.tol is not None:
+            raise ValueError(f"tol belongs to kind 'voronoi'; drop it, or write kind: voronoi instead of {self.kind}")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_absent_tol(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # a spec without Voronoi faces is written, and hashed, as if there were none to speak of
+        written: dict[str, Any] = serialize(self)
+        if self.tol is None:
+            written.pop("tol", None)
+        return written
 
     def describe(self) -> str:
         """The spec in a few words: ``radius 5.0 Å`` or ``knn 12 within 8.0 Å``."""
         if self.kind == "radius":
             return f"radius {self.cutoff} Å"
+        if self.kind == "voronoi":
+            return f"voronoi faces > {self.tol:g} within {self.cutoff} Å"
         return f"knn {self.neighbors} within {self.cutoff} Å" + (" (cut shells)" if self.shells == "cut" else "")
 
 
