@@ -4,10 +4,12 @@ from typing import Annotated
 
 import typer
 
-from gbench.cli import complete
+from gbench.cli import complete, dataset_add
 from gbench.cli.console import console, print_json, table
 
 app = typer.Typer(help="Datasets: cards and content.", no_args_is_help=True)
+
+app.command("add")(dataset_add.add)
 
 Name = Annotated[str, typer.Argument(help="A name of `gbench datasets list`.", autocompletion=complete.datasets)]
 
