@@ -1,5 +1,6 @@
 """Fixed-length descriptions of crystals for models without a graph and for clustering."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -25,26 +26,43 @@ def composition_statistics(crystals: Crystals) -> Features:
 
     Source: Magpie, https://doi.org/10.1038/npjcompumats.2016.28 (its statistics, over our element properties).
     """
-    weight = fractions(crystals)[:, 1:]
+    names = tuple(f"{statistic} {name}" for statistic in STATISTICS for name in property_names())
+    return Features(names, _by_composition(crystals, _statistics))
+
+
+STATISTICS = ("mean", "deviation", "min", "max", "range")
+CHUNK = 4096
+"""Compositions described at once: all of a large dataset would not fit into memory."""
+
+
+def _by_composition(crystals: Crystals, describe: Callable[[FloatArray], FloatArray]) -> FloatArray:
+    """(n, features) what ``describe`` makes of fractions (compositions, elements); equal ones are described once."""
+    distinct, inverse = np.unique(fractions(crystals)[:, 1:], axis=0, return_inverse=True)
+    parts = [describe(distinct[first : first + CHUNK]) for first in range(0, len(distinct), CHUNK)]
+    return np.concatenate(parts)[inverse]
+
+
+def _statistics(weight: FloatArray) -> FloatArray:
     table = properties()[1:]
     present = weight[:, :, None] > 0
     mean = weight @ table
     deviation = np.einsum("ne,nep->np", weight, np.abs(table[None] - mean[:, None]))
     lowest = np.where(present, table, np.inf).min(axis=1)
     highest = np.where(present, table, -np.inf).max(axis=1)
-    statistics = {"mean": mean, "deviation": deviation, "min": lowest, "max": highest, "range": highest - lowest}
-    names = tuple(f"{statistic} {name}" for statistic in statistics for name in property_names())
-    return Features(names, np.concatenate(list(statistics.values()), axis=1))
+    return np.concatenate([mean, deviation, lowest, highest, highest - lowest], axis=1)
 
 
 def composition_vectors(crystals: Crystals) -> FloatArray:
     """(n, 2 x properties) mean and average deviation of standardised element properties: the space of clusters."""
     table = properties()[1:]
     scaled = (table - table.mean(axis=0)) / table.std(axis=0)
-    weight = fractions(crystals)[:, 1:]
-    mean = weight @ scaled
-    deviation = np.einsum("ne,nep->np", weight, np.abs(scaled[None] - mean[:, None]))
-    return np.concatenate([mean, deviation], axis=1)
+
+    def describe(weight: FloatArray) -> FloatArray:
+        mean = weight @ scaled
+        deviation = np.einsum("ne,nep->np", weight, np.abs(scaled[None] - mean[:, None]))
+        return np.concatenate([mean, deviation], axis=1)
+
+    return _by_composition(crystals, describe)
 
 
 def structure_statistics(graphs: Graphs) -> Features:
