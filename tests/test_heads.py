@@ -14,8 +14,8 @@ from gbench import registry
 from gbench.crystals import Crystals
 from gbench.dataset import Dataset, load
 from gbench.errors import CardError
+from gbench.graphs import build_graphs
 from gbench.model import Head
-from gbench.neighbors import find_neighbors
 from gbench.predictions import item_frame, item_positions
 from gbench.registry import model_class
 from gbench.result import Result, read_history, read_predictions
@@ -33,7 +33,7 @@ TARGETS = {
 
 def with_pairs(crystals: Crystals) -> Crystals:
     """Crystals whose labels follow from the structure: an energy that adds up over atoms, and lengths of short pairs."""
-    edges = find_neighbors(crystals, GraphSpec(cutoff=3.0, on_short="pad"))
+    edges = build_graphs(crystals, GraphSpec(cutoff=3.0, on_short="pad"))
     owner = crystals.crystal_of_atom
     records = []
     for row in range(len(crystals)):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -42,6 +43,8 @@ class Batch:
     """(2, pairs) atoms i and j of the pairs that edge targets are about; they need not be edges."""
     pair_vector: Tensor
     """(pairs, 3) from i to j, Å."""
+    edge_weight: Tensor | None = None
+    """(edges,) solid angle of the shared face over 4 pi, of ``voronoi`` graphs; else None."""
 
     @property
     def n_graphs(self) -> int:
@@ -89,7 +92,10 @@ class Batch:
         return dataclasses.replace(self, positions=positions, vector=vector, pair_vector=pair_vector)
 
     def pyg(self) -> "Data":
-        """This batch as a PyG ``Data``: z, pos, edge_index, edge_vec, batch, ptr share memory with it."""
+        """This batch as a PyG ``Data`` on the same memory: z, pos, edge_index, edge_vec, edge_dist, batch, ptr.
+
+        ``edge_weight`` is the batch's own: None but for ``voronoi`` graphs.
+        """
         from torch_geometric.data import Data
 
         return Data(
@@ -98,18 +104,24 @@ class Batch:
             cell=self.cell,
             edge_index=self.edge_index,
             edge_vec=self.vector,
-            edge_weight=self.distance,
+            edge_dist=self.distance,
+            edge_weight=self.edge_weight,
             batch=self.graph_of_atom,
             ptr=self.atom_ptr,
         )
 
     def dgl(self) -> "DGLGraph":
-        """This batch as a ``DGLGraph`` with ``ndata`` z, pos and ``edata`` vec, dist; edges in the same order."""
+        """This batch as a ``DGLGraph`` with ``ndata`` z, pos and ``edata`` vec, dist; edges in the same order.
+
+        ``voronoi`` graphs have ``edata`` weight too.
+        """
         graph = import_dgl().graph((self.src, self.dst), num_nodes=self.n_atoms)
         graph.set_batch_num_nodes(torch.diff(self.atom_ptr))
         graph.set_batch_num_edges(torch.diff(self.edge_ptr))
         graph.ndata["z"], graph.ndata["pos"] = self.numbers, self.positions
         graph.edata["vec"], graph.edata["dist"] = self.vector, self.distance
+        if self.edge_weight is not None:
+            graph.edata["weight"] = self.edge_weight
         return graph
 
 
@@ -144,14 +156,16 @@ class GraphTensors:
 
         self.numbers = integer(crystals.numbers)
         self.positions, self.cell = real(crystals.positions), real(crystals.cell)
-        self.vector = real(graphs.vector)
-        self.image = integer(graphs.image)
+        vectors = graphs.vectors(np.float64 if dtype == torch.float64 else np.float32)
+        self.vector = torch.as_tensor(vectors, dtype=dtype, device=device)
+        self.edge_weight = None if graphs.weight is None else real(graphs.weight)
+        # these stay as narrow as they are held, and are widened in each batch: a large set has 10^8 edges
+        self.image = torch.as_tensor(graphs.edges.image.copy(), device=device)
         self.atom_ptr, self.edge_ptr = integer(crystals.ptr), integer(graphs.edge_ptr)
-        first_atom = self.atom_ptr[:-1].repeat_interleave(torch.diff(self.edge_ptr))
         self.pair_ptr, self.pair_vector = integer(crystals.pair_ptr), real(crystals.pair_vector)
         self.local_pairs = integer((crystals.pairs - crystals.ptr[crystals.crystal_of_pair, None]).T)
         """(2, pairs) atom indices counted from the first atom of their own crystal."""
-        self.local_edge_index = torch.stack([integer(graphs.src), integer(graphs.dst)]) - first_atom
+        self.local_edge_index = torch.as_tensor(graphs.local_edge_index(), device=device)
         """(2, edges) atom indices counted from the first atom of their own crystal."""
 
     def __len__(self) -> int:
@@ -169,13 +183,14 @@ class GraphTensors:
             positions=self.positions.index_select(0, atoms),
             cell=self.cell.index_select(0, rows),
             edge_index=self.local_edge_index.index_select(1, edges) + first_atom,
-            image=self.image.index_select(0, edges),
+            image=self.image.index_select(0, edges).to(torch.int64),
             vector=self.vector.index_select(0, edges),
             graph_of_atom=torch.arange(len(rows), device=rows.device).repeat_interleave(sizes),
             atom_ptr=atom_ptr,
             edge_ptr=edge_ptr,
             pairs=self.local_pairs.index_select(1, pairs) + atom_ptr[:-1].repeat_interleave(torch.diff(pair_ptr)),
             pair_vector=self.pair_vector.index_select(0, pairs),
+            edge_weight=None if self.edge_weight is None else self.edge_weight.index_select(0, edges),
         )
 
     def pairs(self, rows: Tensor) -> Tensor:

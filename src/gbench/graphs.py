@@ -88,6 +88,14 @@ class Graphs:
             vector[block.edges] = self._vector(block)
         return vector
 
+    def local_edge_index(self) -> NDArray[np.int32]:
+        """(2, edges) neighbour and centre, counted from the first atom of their own crystal."""
+        place = np.arange(len(self.edges.degree)) - np.repeat(self.crystals.ptr[:-1], self.crystals.n_atoms)
+        index = np.empty((2, self.n_edges), np.int32)
+        index[0] = self.edges.src
+        index[1] = np.repeat(place.astype(np.int32), self.edges.degree)
+        return index
+
     @property
     def n_edges(self) -> int:
         """Edges of all crystals."""
