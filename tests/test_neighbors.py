@@ -1,13 +1,9 @@
-"""The edges are those of ASE and pymatgen, and do not depend on how a crystal is written down."""
+"""Which atoms are neighbours, what becomes of atoms that have too few, and what is refused."""
 
 import dataclasses
 
-import ase.neighborlist
 import numpy as np
 import pytest
-from ase import Atoms
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pymatgen.core import Lattice, Structure
 from scipy.spatial.transform import Rotation
@@ -28,54 +24,8 @@ def reference() -> Crystals:
     return one([11, 17, 8], np.array(SITES) @ np.array(CELL), CELL)
 
 
-@st.composite
-def lattices(draw: st.DrawFn) -> Crystals:
-    """Random crystals: skewed, left-handed, tiny cells; atoms outside the cell."""
-    numbers = st.floats(-1, 1).map(lambda x: round(x, 3))
-    while True:
-        cell = np.array([[draw(numbers) * 3 for _ in range(3)] for _ in range(3)])
-        cell += np.diag([draw(st.floats(2.0, 4.0)) * draw(st.sampled_from([1, -1])) for _ in range(3)])
-        heights = np.abs(np.linalg.det(cell)) / np.array(
-            [np.linalg.norm(np.cross(cell[(k + 1) % 3], cell[(k + 2) % 3])) for k in range(3)]
-        )
-        if heights.min() > 1.2:
-            break
-    count = draw(st.integers(1, 4))
-    fractional = np.array([[draw(st.floats(-1.5, 1.5)) for _ in range(3)] for _ in range(count)])
-    return one([8] * count, fractional @ cell, cell)
-
-
 def edge_set(edges: Graphs) -> set[tuple[int, ...]]:
     return {tuple(row) for row in np.column_stack([edges.dst, edges.src, edges.image]).astype(int).tolist()}
-
-
-def no_overlap(crystals: Crystals) -> bool:
-    d = ase.neighborlist.neighbor_list("d", to_ase(crystals), 0.6)
-    return len(d) == 0
-
-
-def to_ase(crystals: Crystals) -> Atoms:
-    return crystals.to_ase(0)
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
-@given(crystals=lattices().filter(no_overlap), cutoff=st.floats(2.0, 7.0))
-def test_edges_equal_ases(crystals: Crystals, cutoff: float) -> None:
-    edges = build_graphs(crystals, GraphSpec(cutoff=cutoff, on_short="pad"))
-    i, j, image, d = ase.neighborlist.neighbor_list("ijSd", to_ase(crystals), cutoff)
-    clear = np.abs(d - cutoff) > 1e-6
-    expected = {(int(a), int(b), *map(int, s)) for a, b, s in zip(i[clear], j[clear], image[clear], strict=True)}
-    ours = edge_set(edges)
-    assert expected <= ours
-    assert len(ours - expected) <= int((~clear).sum())
-
-
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
-@given(crystals=lattices().filter(no_overlap))
-def test_radius_edges_go_both_ways(crystals: Crystals) -> None:
-    edges = build_graphs(crystals, GraphSpec(cutoff=CUTOFF, on_short="pad"))
-    reverse = np.column_stack([edges.src, edges.dst, -edges.image]).astype(int).tolist()
-    assert edge_set(edges) == {tuple(row) for row in reverse}
 
 
 def test_edges_equal_pymatgens() -> None:
@@ -164,33 +114,79 @@ def test_one_atom_sees_its_own_images() -> None:
     assert set(edges.src) == set(edges.dst) == {0}
 
 
+FAR = one([55], [[0, 0, 0]], np.eye(3) * 12.0)
 LONELY = one([55, 9], [[0, 0, 0], [1.5, 0, 0]], np.eye(3) * 12.0)
+# a pair and a lone atom in one cell
+PAIR_AND_ONE = one([1, 1, 55], [[0, 0, 0], [0.8, 0, 0], [0, 0, 7.0]], np.eye(3) * 14.0)
+RADIUS = GraphSpec()
+KNN = GraphSpec(kind="knn", neighbors=3)
+VORONOI = GraphSpec(kind="voronoi")
 
 
-def test_an_atom_without_neighbour_is_named_with_the_fix() -> None:
-    far = one([55], [[0, 0, 0]], np.eye(3) * 12.0)
-    with pytest.raises(GraphError, match=r"crystal 'x': atom 0 \(Cs\) has no neighbour within 5.0 Å.*graph.cutoff=7.0"):
-        build_graphs(far, GraphSpec())
-    assert len(build_graphs(far, GraphSpec(on_short="pad")).src) == 0
-    grown = build_graphs(far, GraphSpec(on_short="grow"))
-    assert grown.distance == pytest.approx([12.0] * 6)
+def short(spec: GraphSpec, what: str) -> GraphSpec:
+    return spec.model_copy(update={"on_short": what})
 
 
-def test_too_few_neighbours_grow_to_whole_shells_or_stay_short() -> None:
-    spec = GraphSpec(kind="knn", neighbors=3, cutoff=5.0)
-    with pytest.raises(GraphError, match="has 1 of 3 neighbours within 5.0 Å"):
-        build_graphs(LONELY, spec)
-    assert len(build_graphs(LONELY, spec.model_copy(update={"on_short": "pad"})).src) == 2
-    grown = build_graphs(LONELY, spec.model_copy(update={"on_short": "grow"}))
-    assert np.bincount(grown.dst).min() >= 3
+class TestOnShort:
+    @pytest.mark.parametrize("spec", [RADIUS, VORONOI], ids=["radius", "voronoi"])
+    def test_error_names_the_atom_and_the_fix(self, spec: GraphSpec) -> None:
+        message = r"crystal 'x': atom 0 \(Cs\) has no neighbour within 5.0 Å.*graph.cutoff=7.0.*graph.on_short=grow"
+        with pytest.raises(GraphError, match=message):
+            build_graphs(FAR, spec)
 
+    def test_error_counts_what_knn_lacks(self) -> None:
+        with pytest.raises(GraphError, match=r"atom 0 \(Cs\) has 1 of 3 neighbours within 5.0 Å \(2 such atoms"):
+            build_graphs(LONELY, KNN)
 
-def test_growing_leaves_atoms_that_have_neighbours_alone() -> None:
-    # a pair and a lone atom in one cell: only the lone atom's radius grows
-    crystals = one([1, 1, 55], [[0, 0, 0], [0.8, 0, 0], [0, 0, 7.0]], np.eye(3) * 14.0)
-    grown = build_graphs(crystals, GraphSpec(cutoff=5.0, on_short="grow"))
-    assert grown.distance[grown.dst == 0] == pytest.approx([0.8])
-    assert len(grown.dst[grown.dst == 2]) >= 1
+    @pytest.mark.parametrize("spec", [RADIUS, VORONOI, KNN], ids=["radius", "voronoi", "knn"])
+    def test_pad_leaves_an_atom_as_short_as_it_is(self, spec: GraphSpec) -> None:
+        assert build_graphs(FAR, short(spec, "pad")).n_edges == 0
+        assert build_graphs(LONELY, short(spec, "pad")).distance == pytest.approx([1.5, 1.5])
+
+    @pytest.mark.parametrize("spec", [RADIUS, VORONOI, KNN], ids=["radius", "voronoi", "knn"])
+    def test_grow_takes_the_nearest_shell_whole(self, spec: GraphSpec) -> None:
+        assert build_graphs(FAR, short(spec, "grow")).distance == pytest.approx([12.0] * 6)
+
+    @pytest.mark.parametrize("spec", [RADIUS, VORONOI], ids=["radius", "voronoi"])
+    def test_grow_leaves_atoms_that_have_neighbours_alone(self, spec: GraphSpec) -> None:
+        grown = build_graphs(PAIR_AND_ONE, short(spec, "grow"))
+        assert grown.distance[grown.dst < 2] == pytest.approx([0.8, 0.8])
+        # two images of the atom at the origin are 7 Å away, those of the other a little farther
+        assert grown.distance[grown.dst == 2] == pytest.approx([7.0, 7.0])
+        assert grown.src[grown.dst == 2].tolist() == [0, 0]
+
+    def test_grow_gives_knn_k_neighbours_at_least(self) -> None:
+        grown = build_graphs(LONELY, short(KNN, "grow"))
+        # the third nearest is one of six images of the atom itself
+        expected = [1.5, 10.5, *[12.0] * 6]
+        for atom in (0, 1):
+            assert np.sort(grown.distance[grown.dst == atom]) == pytest.approx(expected)
+
+    def test_radius_grows_for_the_short_atom_alone_under_knn(self) -> None:
+        spec = GraphSpec(kind="knn", neighbors=1, cutoff=5.0, on_short="grow")
+        grown = build_graphs(PAIR_AND_ONE, spec)
+        assert np.bincount(grown.dst).tolist() == [1, 1, 2]
+
+    def test_a_molecule_has_no_more_neighbours_than_other_atoms(self) -> None:
+        water = one([8, 1, 1], [[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]], None)
+        knn = GraphSpec(kind="knn", neighbors=12)
+        with pytest.raises(GraphError, match=r"'x' is a molecule of 3 atoms.*12 neighbours.*on_short=pad"):
+            build_graphs(water, knn)
+        assert build_graphs(water, short(knn, "pad")).n_edges == 6
+        assert build_graphs(water, short(knn, "grow")).n_edges == 6
+
+    @pytest.mark.parametrize("spec", [RADIUS, VORONOI, KNN], ids=["radius", "voronoi", "knn"])
+    def test_a_lone_atom_has_nothing_to_grow_to(self, spec: GraphSpec) -> None:
+        helium = one([2], [[0, 0, 0]], None)
+        with pytest.raises(GraphError, match="lone atom without images.*on_short=pad"):
+            build_graphs(helium, spec)
+        assert build_graphs(helium, short(spec, "pad")).n_edges == 0
+        assert build_graphs(helium, short(spec, "grow")).n_edges == 0
+
+    @pytest.mark.parametrize("spec", [RADIUS, VORONOI], ids=["radius", "voronoi"])
+    def test_a_crystal_of_vacuum_is_refused(self, spec: GraphSpec) -> None:
+        with pytest.raises(GraphError, match="crystal 'x': .*60 Å.*mostly vacuum"):
+            build_graphs(one([2], [[0, 0, 0]], np.eye(3) * 200.0), short(spec, "grow"))
 
 
 def test_overlapping_atoms_are_named() -> None:
