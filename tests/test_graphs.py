@@ -1,5 +1,6 @@
 """Graphs have one identity everywhere, and a cache that cannot be damaged."""
 
+import dataclasses
 import json
 import multiprocessing
 import multiprocessing.synchronize
@@ -11,12 +12,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gbench.content import content
 from gbench.crystals import Crystals
 from gbench.dataset import Dataset, load
+from gbench.errors import GraphError
 from gbench.graphs import build_graphs, cached_graphs
-from gbench.spec import GraphSpec
+from gbench.spec import GraphSpec, RunSpec
 
 SPEC = GraphSpec(cutoff=4.0, on_short="grow")
+ALL_KINDS = [
+    SPEC,
+    GraphSpec(kind="knn", neighbors=6, cutoff=4.0, on_short="grow"),
+    GraphSpec(kind="voronoi", cutoff=4.0, on_short="grow"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +118,106 @@ def test_processes_may_fill_the_cache_at_once(prototypes: Dataset, tmp_path: Pat
         worker.join()
     assert hashes == {build_graphs(prototypes.crystals, SPEC).sha256}
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def published() -> list[tuple[str, RunSpec, str | None]]:
+    """Run id, spec and graph hash of every result in the leaderboard that was made on graphs."""
+    found = []
+    for path in sorted(content("leaderboard").glob("results/**/result.json")):
+        result = json.loads(path.read_text())
+        found.append((result["run_id"], RunSpec.model_validate(result["spec"]), (result["graph"] or {}).get("sha256")))
+    return found
+
+
+def test_published_specs_keep_their_run_ids() -> None:
+    assert len(published()) > 50
+    for run_id, spec, _ in published():
+        assert spec.run_id == run_id
+
+
+@pytest.mark.parametrize("name", ["prototypes", "phonons"])
+def test_published_graphs_keep_their_hashes(name: str, request: pytest.FixtureRequest) -> None:
+    dataset: Dataset = request.getfixturevalue(name)
+    hashes = {
+        spec.graph.model_dump_json(): sha256
+        for _, spec, sha256 in published()
+        if spec.graph and spec.dataset == dataset.card.name
+    }
+    assert hashes
+    for spec, expected in hashes.items():
+        assert build_graphs(dataset.crystals, GraphSpec.model_validate_json(spec)).sha256 == expected
+
+
+@pytest.mark.parametrize("spec", ALL_KINDS, ids=lambda spec: spec.kind)
+def test_rounding_noise_changes_no_edge_even_on_the_cutoff(
+    prototypes: Dataset, rng: np.random.Generator, spec: GraphSpec
+) -> None:
+    cell = np.array([[0, 2.8, 2.8], [2.8, 0, 2.8], [2.8, 2.8, 0]])
+    # the second shell of rock salt lies exactly on this cut-off
+    records = [{"id": "x", "numbers": [11, 17], "positions": [[0, 0, 0], [2.8, 0, 0]], "cell": cell}]
+    on_the_edge = spec.model_copy(update={"cutoff": float(np.sqrt(2) * 2.8)})
+    for crystals, chosen in ((Crystals.build(records), on_the_edge), (prototypes.crystals, spec)):
+        expected = build_graphs(crystals, chosen)
+        for _ in range(3):
+            noise = rng.normal(scale=1e-12, size=crystals.positions.shape)
+            noisy = build_graphs(dataclasses.replace(crystals, positions=crystals.positions + noise), chosen)
+            assert noisy.edges_sha256 == expected.edges_sha256
+            # the structures are hashed as they are
+            assert noisy.sha256 != expected.sha256
+
+
+@pytest.mark.parametrize("spec", ALL_KINDS, ids=lambda spec: spec.kind)
+def test_processes_and_chunks_change_nothing(few: Crystals, spec: GraphSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = build_graphs(few, spec)
+    monkeypatch.setattr("gbench.neighbors.CHUNK_EDGES", 100)
+    done: list[int] = []
+    for workers in (1, 2):
+        graphs = build_graphs(few, spec, workers=workers, progress=done.append)
+        assert graphs.edges_sha256 == expected.edges_sha256
+        np.testing.assert_array_equal(graphs.weight, expected.weight)
+    assert len(done) > 4
+    assert sum(done) == 2 * len(few)
+
+
+def test_a_mistake_found_by_another_process_is_told_as_such(few: Crystals, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gbench.neighbors.CHUNK_EDGES", 100)
+    with pytest.raises(GraphError, match="has no neighbour within 1.0 Å"):
+        build_graphs(few, GraphSpec(cutoff=1.0), workers=2)
+
+
+def test_the_cache_keeps_weights(few: Crystals, tmp_path: Path) -> None:
+    spec = ALL_KINDS[2]
+    expected = build_graphs(few, spec)
+    for _ in range(2):
+        np.testing.assert_array_equal(cached_graphs(few, spec, tmp_path).weight, expected.weight)
+
+
+def test_edges_take_few_bytes(few: Crystals, tmp_path: Path) -> None:
+    graphs = cached_graphs(few, SPEC, tmp_path)
+    assert graphs.edges.src.dtype == np.uint8
+    assert graphs.edges.image.dtype == np.int8
+    assert [array.dtype for array in (graphs.src, graphs.dst, graphs.image)] == [np.int64, np.int64, np.int32]
+
+
+def test_far_images_are_held_in_wider_numbers(few: Crystals, tmp_path: Path) -> None:
+    moved = few.positions.copy()
+    moved[0] += 300 * few.cell[0, 0]
+    far = dataclasses.replace(few, positions=moved)
+    graphs = cached_graphs(far, SPEC, tmp_path)
+    assert graphs.edges.image.dtype == np.int16
+    assert np.abs(graphs.image).max() > 290
+    np.testing.assert_allclose(graphs.distance, build_graphs(few, SPEC).distance, atol=1e-8)
+
+
+def test_blocks_change_nothing(few: Crystals, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = build_graphs(few, SPEC)
+    vector, distance, sha256 = expected.vector, expected.distance, expected.edges_sha256
+    monkeypatch.setattr("gbench.graphs.BLOCK_EDGES", 100)
+    graphs = build_graphs(few, SPEC)
+    np.testing.assert_array_equal(graphs.vector, vector)
+    np.testing.assert_array_equal(graphs.distance, distance)
+    assert graphs.edges_sha256 == sha256
+    np.testing.assert_allclose(distance, np.linalg.norm(vector, axis=1), atol=1e-12)
 
 
 def test_cut_shells_carry_a_warning(few: Crystals) -> None:

@@ -125,8 +125,8 @@ def _sized_edges(part: Part, spec: GraphSpec) -> tuple[int, Edges]:
 
 def _processes(crystals: Crystals, spec: GraphSpec) -> int:
     """Processes that are worth their start."""
-    per_atom = 4e-4 if spec.kind == "voronoi" else 0.0
-    seconds = 4e-5 * len(crystals) + 2e-7 * _expected_edges(crystals, spec.cutoff).sum()
+    per_atom = 8e-5 if spec.kind == "voronoi" else 0.0
+    seconds = 3e-5 * len(crystals) + 1e-7 * _expected_edges(crystals, spec.cutoff).sum()
     if seconds + per_atom * len(crystals.numbers) < PARALLEL_SECONDS:
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
