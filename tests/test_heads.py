@@ -1,6 +1,7 @@
 """Every level and kind of target is learned, scored and written down as what it is."""
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ from laws import NETWORKS, batch_of, network
 
 import gbench
 from gbench import registry
+from gbench.choices import Choices, resolve
 from gbench.crystals import Crystals
 from gbench.dataset import Dataset, load
 from gbench.errors import CardError
 from gbench.graphs import build_graphs
-from gbench.model import Head
+from gbench.model import Head, Model
 from gbench.predictions import item_frame, item_positions
 from gbench.registry import model_class
 from gbench.result import Result, read_history, read_predictions
@@ -23,7 +25,7 @@ from gbench.spec import GraphSpec
 from gbench.train import Scale
 
 TINY = {"training.epochs": 4, "training.batch_size": 16}
-TARGETS = {
+TARGETS: dict[str, dict[str, object]] = {
     "energy": {"level": "graph", "unit": "eV", "extensive": True},
     "is_metal": {"level": "graph", "unit": "1", "task": "classification"},
     "length": {"level": "edge", "unit": "Å"},
@@ -32,7 +34,7 @@ TARGETS = {
 
 
 def with_pairs(crystals: Crystals) -> Crystals:
-    """Crystals whose labels follow from the structure: an energy that adds up over atoms, and lengths of short pairs."""
+    """Crystals with labels that follow from the structure: an energy summed over atoms, and lengths of short pairs."""
     edges = build_graphs(crystals, GraphSpec(cutoff=3.0, on_short="pad"))
     owner = crystals.crystal_of_atom
     records = []
@@ -54,7 +56,7 @@ def with_pairs(crystals: Crystals) -> Crystals:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, prototypes: Dataset) -> Dataset:
+def made(tmp_path_factory: pytest.TempPathFactory, prototypes: Dataset) -> Iterator[Dataset]:
     """A dataset of a user's own, with targets of every kind."""
     folder = tmp_path_factory.mktemp("own") / "kinds"
     crystals = with_pairs(prototypes.crystals.take(range(0, 828, 6)))
@@ -109,7 +111,10 @@ def test_an_undirected_pair_has_one_value_and_a_directed_one_two(name: str, made
     undirected = network(name, "edge")
     with torch.no_grad():
         torch.testing.assert_close(undirected(batch), undirected(turned), atol=1e-12, rtol=0)
-        directed = model_class(name)(undirected.config, Head("edge", directed=True)).double().eval()  # type: ignore[call-arg]
+        kind = model_class(name)
+        assert issubclass(kind, Model)
+        directed = kind(kind.Config.model_validate(resolve(Choices(model=name)).config), Head("edge", directed=True))
+        directed = directed.double().eval()
         assert (directed(batch) - directed(turned)).abs().max() > 1e-6
 
 

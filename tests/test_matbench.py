@@ -18,8 +18,8 @@ from gbench.fetch import fetch
 from gbench.reading import pymatgen_json
 from gbench.reading.pymatgen_json import read_table
 from gbench.registry import dataset_card, dataset_names
-from gbench.spec import OfficialSplit
-from gbench.splitting import make_split, rows_sha256
+from gbench.splitting import make_spec, make_split
+from gbench.splitting.published import rows_sha256
 
 TASKS = [name for name in dataset_names() if name.startswith("matbench_")]
 UNREAD = [name for name in TASKS if name != "matbench_phonons"]
@@ -84,7 +84,7 @@ def test_the_card_pins_the_published_folds(name: str, published: dict[str, list[
 def test_official_folds_are_those_of_the_file(name: str, published: dict[str, list[IntArray]]) -> None:
     dataset = card_only(dataset_card(name))
     for fold, rows in enumerate(published[name]):
-        assert np.array_equal(make_split(dataset, OfficialSplit(fold=fold)).test, np.sort(rows))
+        assert np.array_equal(make_split(dataset, make_spec("official", fold=fold)).test, np.sort(rows))
 
 
 def test_the_folds_of_is_metal_are_a_stratified_deal(published: dict[str, list[IntArray]]) -> None:
@@ -125,7 +125,7 @@ def test_folds_that_scikit_learn_deals_otherwise_are_refused() -> None:
     card = dataset_card("matbench_mp_is_metal")
     labels = np.arange(card.crystals) % 2
     with pytest.raises(SplitError, match="fold 0 as scikit-learn deals it here is not the published one"):
-        make_split(card_only(card, labels), OfficialSplit(fold=0))
+        make_split(card_only(card, labels), make_spec("official", fold=0))
 
 
 def test_stratified_folds_keep_the_share_of_a_class() -> None:
@@ -134,7 +134,7 @@ def test_stratified_folds_keep_the_share_of_a_class() -> None:
     small = card.model_copy(update={"crystals": 1000, "official": spec})
     labels = (np.arange(1000) % 10 == 0).astype(float)
     for fold in range(5):
-        split = make_split(card_only(small, labels), OfficialSplit(fold=fold))
+        split = make_split(card_only(small, labels), make_spec("official", fold=fold))
         assert labels[split.test].sum() == 20
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gbench.datasets.pbe_prototypes.load import load
 from gbench.datasets.pbe_prototypes.recipe import labels
 from gbench.datasets.pbe_prototypes.recipe.__main__ import all_structures, app
 from gbench.datasets.pbe_prototypes.recipe.calculations import Calculation, merge, read_lines, read_table, write_table
@@ -45,8 +44,7 @@ def card() -> DatasetCard:
 
 @pytest.fixture(scope="module")
 def crystals(card: DatasetCard) -> Crystals:
-    loaded: Crystals = load([FOLDER / source.file for source in card.sources])
-    return loaded
+    return Crystals.read(FOLDER / card.sources[0].file)
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from benchmarks.speed.measure import Cost, in_turn, print_table, ratio, typical
 from gbench.batch import Batch, GraphTensors
 from gbench.crystals import Crystals
 from gbench.graphs import build_graphs
+from gbench.model import Head
 from gbench.nn.atoms import AtomEncoder
 from gbench.nn.basis import GaussianBasis
 from gbench.nn.mlp import MLP
@@ -123,9 +124,9 @@ def main() -> None:
     tensors = GraphTensors(build_graphs(crystals, GRAPH))
     labels = torch.randn(CRYSTALS)
     networks: dict[str, nn.Module] = {
-        "gbench, no norm": CGCNN(CGCNNConfig(hidden=HIDDEN, layers=LAYERS, basis=BASIS, norm="none"), "graph"),
+        "gbench, no norm": CGCNN(CGCNNConfig(hidden=HIDDEN, layers=LAYERS, basis=BASIS, norm="none"), Head()),
         "PyG, no norm": Peer("none"),
-        "gbench, norm of gates and update": CGCNN(CGCNNConfig(hidden=HIDDEN, layers=LAYERS, basis=BASIS), "graph"),
+        "gbench, norm of gates and update": CGCNN(CGCNNConfig(hidden=HIDDEN, layers=LAYERS, basis=BASIS), Head()),
         "PyG, norm of gates and update": Peer("gates"),
         "PyG, norm of update (CGConv's own)": Peer("update"),
     }

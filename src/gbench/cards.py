@@ -132,8 +132,8 @@ class Erratum(Frozen):
     """Rows that were dropped or flagged, and why."""
 
     ids: tuple[Text, ...] = ()
-    """Rows that are dropped from what the loader gives (which may lack those that cannot be read), or flagged in it. Empty
-    where the source lacks them already."""
+    """Rows that are dropped from what the loader gives (which may lack those that cannot be read), or flagged in it.
+    Empty where the source lacks them already."""
     count: Annotated[int, Field(ge=0)]
     action: Literal["dropped", "flagged"]
     why: Text

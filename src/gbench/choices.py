@@ -9,7 +9,7 @@ from pydantic import Field
 from gbench.cards import Defaults, Frozen, ModelT, Settings, validate
 from gbench.errors import SpecError, unknown
 from gbench.registry import dataset_card, model_card
-from gbench.spec import SPLITS, AnySplit, GraphSpec, RunSpec, Seed, Training
+from gbench.spec import GraphSpec, RunSpec, Seed, SplitSpec, Training
 
 
 class Choices(Frozen):
@@ -42,7 +42,7 @@ def resolve(choices: Choices) -> RunSpec:
             f"model {card.name!r} predicts at level {' and '.join(card.levels)}, but {data.name}/{target} is a {level} "
             f"target; choose another target or model"
         )
-    split = split_spec(choices.split or data.default_split, choices.overrides, choices.fold)
+    split = split_spec(choices.split or data.default_split, choices.overrides, choices.fold, target)
     # names are checked before torch is imported, so that a slip of the pen is answered at once
     from gbench.model import Model
     from gbench.registry import model_class
@@ -90,16 +90,20 @@ def check(spec: RunSpec) -> RunSpec:
     return spec
 
 
-def split_spec(scheme: str, overrides: Mapping[str, Any], fold: int = 0) -> AnySplit:
-    """The spec of a split scheme with the ``split.*`` overrides.
+def split_spec(scheme: str, overrides: Mapping[str, Any], fold: int = 0, target: str | None = None) -> SplitSpec:
+    """The spec of a split scheme with the ``split.*`` overrides, for a target where the scheme looks at one.
 
     Raises:
         UnknownNameError: no such scheme or parameter.
         SpecError: a value out of range.
     """
-    if scheme not in SPLITS:
-        raise unknown("split", scheme, SPLITS, "gbench splits list")
-    return _build(SPLITS[scheme], {"fold": fold, **_by_section(overrides).get("split", {})}, "split")
+    from gbench.splitting.scheme import schemes
+
+    if scheme not in schemes():
+        raise unknown("split", scheme, schemes(), "gbench splits list")
+    spec = schemes()[scheme].spec
+    about = {"target": target} if target and "target" in spec.model_fields else {}
+    return _build(spec, {"fold": fold, **about, **_by_section(overrides).get("split", {})}, "split")
 
 
 def parse_overrides(settings: Sequence[str]) -> Settings:

@@ -36,7 +36,10 @@ def classification_metrics(
     check_scorable(label, probability)
     items = np.arange(len(label)) if groups is None else np.unique(groups, return_inverse=True)[1]
     whole = _scores(label, probability, np.ones((1, len(label))))
-    drawn = [_scores(label, probability, weights[:, items]) for weights in resampling_weights(int(items.max()) + 1)]
+    drawn = [
+        _scores(label, probability, weights[:, items].astype(float))
+        for weights in resampling_weights(int(items.max()) + 1)
+    ]
     metrics = {}
     for name, values in whole.items():
         value = float(values[0])

@@ -1,23 +1,53 @@
 """Frozen splits: small files under ``splits/`` that outlive any library's random numbers."""
 
+import base64
 import json
+import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from gbench.cards import Frozen, Sha256, validate
 from gbench.content import content
 from gbench.dataset import Dataset
 from gbench.errors import SplitError
-from gbench.spec import AnySplit
+from gbench.spec import SplitSpec
 from gbench.splitting import Split, fold_count, make_split
 from gbench.storage import atomic_path
 
+NAMED = 20
+"""Longer lists of what is held out are left out of a file: formulas, prototypes."""
+
 
 class FrozenFold(Frozen):
-    """One fold: a letter per row of the dataset (r train, v validation, t test) and its hash."""
+    """One fold: which part each row of the dataset is in, and the hash of that."""
 
     sha256: Sha256
+    """Of a letter per row: r train, v validation, t test."""
     parts: str
+    """The letters, compressed by zlib and written in base64."""
+    held_out: tuple[str, ...] = ()
+    """Names of what test is made of, where the scheme has names and they are few."""
+
+    @classmethod
+    def of(cls, split: Split) -> Self:
+        """A split as it is written."""
+        packed = base64.b64encode(zlib.compress(split.code.encode(), level=9)).decode()
+        return cls(sha256=split.sha256, parts=packed, held_out=split.held_out if len(split.held_out) <= NAMED else ())
+
+    def split(self) -> Split:
+        """The split that was written.
+
+        Raises:
+            SplitError: the letters are not those that were hashed.
+        """
+        try:
+            code = zlib.decompress(base64.b64decode(self.parts, validate=True)).decode("ascii")
+        except (ValueError, zlib.error) as error:
+            raise SplitError("its parts cannot be unpacked") from error
+        split = Split.from_code(code, self.held_out)
+        if split.sha256 != self.sha256:
+            raise SplitError("its hash differs")
+        return split
 
 
 class FrozenSplit(Frozen):
@@ -31,7 +61,7 @@ class FrozenSplit(Frozen):
     folds: tuple[FrozenFold, ...]
 
 
-def get_split(dataset: Dataset, spec: AnySplit) -> Split:
+def get_split(dataset: Dataset, spec: SplitSpec) -> Split:
     """The split of a dataset: the frozen one if there is a file for exactly these parameters, else computed.
 
     Raises:
@@ -43,7 +73,7 @@ def get_split(dataset: Dataset, spec: AnySplit) -> Split:
         if frozen.spec == _parameters(spec):
             if spec.fold >= len(frozen.folds):
                 raise SplitError(f"fold {spec.fold} does not exist; folds run from 0 to {len(frozen.folds) - 1}")
-            return Split.from_code(frozen.folds[spec.fold].parts)
+            return frozen.folds[spec.fold].split()
     return make_split(dataset, spec)
 
 
@@ -64,13 +94,18 @@ def read_frozen(path: Path, dataset: Dataset) -> FrozenSplit:
             f"{dataset.card.name}@{dataset.card.version} ({dataset.sha256[:12]}...); freeze the split anew"
         )
     for number, fold in enumerate(frozen.folds):
-        split = Split.from_code(fold.parts)
-        if len(fold.parts) != len(dataset.crystals) or split.sha256 != fold.sha256:
-            raise SplitError(f"{path}: fold {number} is damaged (hash differs); restore it from version control")
+        try:
+            rows = len(fold.split().code)
+        except SplitError as error:
+            raise SplitError(f"{path}: fold {number} is damaged ({error}); restore it from version control") from error
+        if rows != len(dataset.crystals):
+            raise SplitError(
+                f"{path}: fold {number} has {rows} rows, the dataset {len(dataset.crystals)}; freeze it anew"
+            )
     return frozen
 
 
-def freeze(dataset: Dataset, spec: AnySplit, folder: Path | None = None) -> Path:
+def freeze(dataset: Dataset, spec: SplitSpec, folder: Path | None = None) -> Path:
     """Compute all folds of a scheme and write them to their file; returns its path.
 
     Raises:
@@ -82,7 +117,7 @@ def freeze(dataset: Dataset, spec: AnySplit, folder: Path | None = None) -> Path
     folds = []
     for fold in range(fold_count(dataset, spec)):
         split = make_split(dataset, spec.model_copy(update={"fold": fold}))
-        folds.append(FrozenFold(sha256=split.sha256, parts=split.code))
+        folds.append(FrozenFold.of(split))
     frozen = FrozenSplit(
         dataset=dataset.card.name,
         version=dataset.card.version,
@@ -91,7 +126,7 @@ def freeze(dataset: Dataset, spec: AnySplit, folder: Path | None = None) -> Path
         folds=tuple(folds),
     )
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(frozen.model_dump(), indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(frozen.model_dump(exclude_defaults=True), indent=1) + "\n", encoding="utf-8")
     return path
 
 
@@ -100,5 +135,5 @@ def frozen_path(dataset: str, scheme: str, folder: Path | None = None) -> Path:
     return (folder or content("splits")) / dataset / f"{scheme}.json"
 
 
-def _parameters(spec: AnySplit) -> dict[str, Any]:
+def _parameters(spec: SplitSpec) -> dict[str, Any]:
     return dict(sorted(spec.model_dump(mode="json", exclude={"fold"}).items()))

@@ -5,7 +5,14 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from gbench.cards import Frozen, Settings
 
@@ -70,52 +77,72 @@ class GraphSpec(Frozen):
 
 
 class SplitSpec(Frozen):
-    """What every split scheme has, besides its ``scheme``."""
+    """What every split scheme has; the specs of the schemes are made from their functions (:mod:`gbench.splitting`)."""
 
+    scheme: str = ""
     fold: Annotated[int, Field(ge=0)] = 0
     val_share: Share = 0.1
     """Share of the training side that becomes validation."""
     seed: Seed = 0
+    n_inner: Annotated[int, Field(ge=2)] | None = None
+    """Nested cross-validation: the training side has this many inner folds, and ``inner`` of them is validation."""
+    inner: Annotated[int, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _inner_fold_exists(self) -> Self:
+        if self.inner is not None and (self.n_inner is None or self.inner >= self.n_inner):
+            raise ValueError(f"inner fold {self.inner} needs split.n_inner above it")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_absent_nesting(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # a split that is not nested is written, and hashed, as if there were no nesting to speak of
+        written: dict[str, Any] = serialize(self)
+        return {key: value for key, value in written.items() if value is not None or key not in ("n_inner", "inner")}
 
 
 class GroupedSplit(SplitSpec):
     """Schemes that hold out whole groups; every group is test in exactly one of the folds."""
 
-    n_folds: Annotated[int, Field(ge=2)] = 5
+    n_folds: Annotated[int, Field(ge=2)] | Literal["all"] = 5
+    """``all``: every group is a fold of its own (leave one group out)."""
 
 
-class RandomSplit(GroupedSplit):
-    """Rows at random: every row is its own group."""
+class MemberSplit(SplitSpec):
+    """Schemes that hold out every row that contains something; ``fold`` says what, or ``hold`` does."""
 
-    scheme: Literal["random"] = "random"
+    hold: tuple[str, ...] = ()
+    """Names of what is held out, e.g. ``[Fe, Co]``; empty leaves it to ``fold``."""
+    min_share: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """What is in fewer of the rows is no fold."""
+    max_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """What is in more of the rows is no fold."""
 
 
-class FormulaSplit(GroupedSplit):
-    """Groups of equal reduced formula."""
+class ExtremeSplit(SplitSpec):
+    """Schemes that hold out one end of a scale; they have one fold."""
 
-    scheme: Literal["formula"] = "formula"
-
-
-class ClusterSplit(GroupedSplit):
-    """k-means clusters of composition vectors (LOCO-CV with ``n_folds = n_clusters``)."""
-
-    scheme: Literal["cluster"] = "cluster"
-    n_clusters: Annotated[int, Field(ge=2)] = 10
+    test_share: Annotated[float, Field(gt=0, lt=0.9)] = 0.2
 
 
 class OfficialSplit(SplitSpec):
-    """The dataset's published folds."""
-
-    scheme: Literal["official"] = "official"
+    """Folds that somebody published."""
 
 
-AnySplit = Annotated[RandomSplit | FormulaSplit | ClusterSplit | OfficialSplit, Field(discriminator="scheme")]
-SPLITS: dict[str, type[RandomSplit | FormulaSplit | ClusterSplit | OfficialSplit]] = {
-    "random": RandomSplit,
-    "formula": FormulaSplit,
-    "cluster": ClusterSplit,
-    "official": OfficialSplit,
-}
+def _parse_split(value: Any) -> Any:
+    """A scheme's own spec from its parameters."""
+    if not isinstance(value, Mapping):
+        return value
+    from gbench.splitting.scheme import schemes
+
+    name = value.get("scheme")
+    if name not in schemes():
+        raise ValueError(f"no split scheme {name!r}; known: {', '.join(schemes())}")
+    return schemes()[str(name)].spec.model_validate(value)
+
+
+AnySplit = Annotated[SerializeAsAny[SplitSpec], BeforeValidator(_parse_split)]
+"""A :class:`SplitSpec` of any scheme."""
 
 
 class Training(Frozen):

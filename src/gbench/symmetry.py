@@ -1,6 +1,7 @@
 """Space groups and structure prototypes, found once and kept in the cache."""
 
 import hashlib
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -96,6 +97,8 @@ def _of_crystal(
 ) -> tuple[int, str]:
     import moyopy
 
+    # it writes what supercells it reduced to the log
+    logging.getLogger("moyo").setLevel(logging.ERROR)
     fractional = np.linalg.solve(cell.T, positions.T).T
     described = moyopy.Cell(cell.tolist(), fractional.tolist(), numbers.tolist())
     for factor in TIGHTER:

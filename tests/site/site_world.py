@@ -30,7 +30,8 @@ from gbench.result import (
 )
 from gbench.site.build import build
 from gbench.site.runs import ScoredRun
-from gbench.spec import SPLITS, GraphSpec, RunSpec, Training
+from gbench.spec import GraphSpec, RunSpec, Training
+from gbench.splitting import make_spec
 
 UNITS = {"e_form": "eV/atom", "hirshfeld": "e", "last_phdos_peak": "1/cm"}
 PARAMETERS = {"megnet": 167_329, "cgcnn": 96_897, "trees": 12_000, "knn": 0, "dummy": 0}
@@ -138,7 +139,7 @@ class Bench:
             "graph": GraphSpec(cutoff=5.0) if model in TRAINED else None,
             "training": Training() if model in TRAINED else None,
         }
-        split = SPLITS[scheme](fold=fold)
+        split = make_spec(scheme, fold=fold)
         return RunSpec.model_validate(settings | changes | {"model": model, "split": split.model_dump(), "seed": seed})
 
     def result(self, spec: RunSpec, mae: float, spread: float = 0.15, **changes: Any) -> Result:

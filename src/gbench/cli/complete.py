@@ -17,9 +17,9 @@ def models(incomplete: str) -> list[str]:
 
 def schemes(incomplete: str) -> list[str]:
     """Split schemes that begin so."""
-    from gbench.spec import SPLITS
+    from gbench.splitting.scheme import schemes
 
-    return _beginning(list(SPLITS), incomplete)
+    return _beginning(list(schemes()), incomplete)
 
 
 def _beginning(names: list[str], incomplete: str) -> list[str]:

@@ -109,7 +109,8 @@ def report_folds(results: list[Result]) -> None:
     console.print()
     console.print(
         f"{len(values)} folds   test {shown.title} {values.mean():.{places}f} ± {half:.{places}f} "
-        f"{results[0].metrics[shown.name].unit} (95 % t interval over folds)   folds {listed}   {seconds:.0f} s of training",
+        f"{results[0].metrics[shown.name].unit} (95 % t interval over folds)   "
+        f"folds {listed}   {seconds:.0f} s of training",
         soft_wrap=True,
     )
 

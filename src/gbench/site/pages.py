@@ -18,7 +18,7 @@ from gbench.site.payload import payload_text
 from gbench.site.plots import Plot, curve, parity
 from gbench.site.runs import Run, ScoredRun
 from gbench.site.views import TableView, comparisons, evidence_link, row_label, table_view
-from gbench.spec import SPLITS
+from gbench.splitting import schemes
 
 
 def render(board: Board) -> dict[str, str]:
@@ -70,9 +70,7 @@ def environment(folder: Path) -> jinja2.Environment:
 
 def scheme_words(scheme: str) -> str:
     """What a split scheme does, in a sentence."""
-    kind = SPLITS.get(scheme)
-    sentence = ((kind.__doc__ if kind else None) or "").strip().split("\n")[0]
-    return sentence.replace("``", "")
+    return schemes()[scheme].about if scheme in schemes() else ""
 
 
 def _inline(path: Path) -> Markup:

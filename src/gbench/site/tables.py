@@ -11,7 +11,8 @@ from gbench.choices import Choices
 from gbench.site.rows import Row, Standing, Table
 from gbench.site.runs import ScoredRun
 from gbench.site.scores import combine, fold_means, skill
-from gbench.spec import SPLITS, RunSpec
+from gbench.spec import RunSpec
+from gbench.splitting import schemes
 
 DUMMY = "dummy"
 FIRST_DATASET: str = Choices.model_fields["dataset"].default
@@ -39,7 +40,7 @@ def _protocol(spec: RunSpec) -> str:
 def _place(table: Table, card: DatasetCard | None) -> tuple[Any, ...]:
     first_target = card.default_target if card else ""
     first_scheme = card.default_split if card else ""
-    scheme = list(SPLITS).index(table.scheme) if table.scheme in SPLITS else len(SPLITS)
+    scheme = list(schemes()).index(table.scheme)
     by_dataset = (table.dataset != FIRST_DATASET, table.dataset)
     by_target = (table.target != first_target, table.target)
     by_split = (table.scheme != first_scheme, scheme, table.split_label)

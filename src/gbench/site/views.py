@@ -10,7 +10,7 @@ from gbench.site.numbers import decimals_for
 from gbench.site.plots import Bar, IntervalAxis, interval_axis
 from gbench.site.rows import Row, Table
 from gbench.site.scores import Basis
-from gbench.spec import SPLITS
+from gbench.splitting import schemes
 
 BASIS_NOTES: dict[Basis, str] = {
     "bootstrap": "one run: bootstrap over its test items, or over groups of items that are not independent",
@@ -107,9 +107,9 @@ class Comparison:
 
     @property
     def ordered(self) -> list[TableView]:
-        """From interpolation to extrapolation: schemes in the order of :data:`gbench.spec.SPLITS`."""
-        schemes = list(SPLITS)
-        return sorted(self.views, key=lambda view: schemes.index(view.table.scheme))
+        """From interpolation to extrapolation: schemes in the order of :func:`gbench.splitting.schemes`."""
+        order = list(schemes())
+        return sorted(self.views, key=lambda view: order.index(view.table.scheme))
 
     @property
     def has_ratio(self) -> bool:
