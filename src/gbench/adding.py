@@ -211,7 +211,7 @@ def _card(path: Path, request: Request, crystals: Crystals, target: str, said: _
                 "task": said.task,
                 "directed": said.directed,
                 "extensive": request.extensive,
-                "description": f"{request.column or target} of {path.resolve().name}",
+                "description": f"{request.column or target} as it stands in {path.resolve().name}.",
                 "method": {**said.method, **request.method} or {"source": NOT_STATED},
             }
         },

@@ -147,8 +147,8 @@ def verify(names: Names = None, everything: All = False, as_json: Json = False) 
 
     found = []
     for name in _chosen(names, everything):
-        if not as_json:
-            errors.print(f"checking {name} ...", end="\r")
+        if errors.is_terminal and not as_json:
+            errors.print(f"checking {name} ...".ljust(60), end="\r")
         found.append(verify_dataset(name))
     if as_json:
         print_json([entry._asdict() for entry in found])
@@ -224,5 +224,6 @@ def _chosen(names: list[str] | None, everything: bool) -> list[str]:
 def _end_with(failures: list[str]) -> None:
     if failures:
         for failure in failures:
-            errors.print(f"error: {failure}", soft_wrap=True)
+            # libraries' own words may run over several lines
+            errors.print(f"error: {' '.join(failure.split())}", soft_wrap=True)
         raise typer.Exit(2)
