@@ -18,6 +18,7 @@ from pymatgen.core import Structure
 from pymatgen.io.cif import CifParser
 
 from gbench.archives import tree_sha256
+from gbench.content import content, entries
 from gbench.dataset import Dataset, load
 from gbench.errors import DataError, FetchError
 from gbench.fetch import fetch
@@ -205,3 +206,15 @@ def test_an_id_without_a_structure_is_refused(tmp_path: Path) -> None:
     (tmp_path / "id_prop.csv").write_text("Cu_111,0.1\n")
     with pytest.raises(DataError, match=r"id_prop.csv, line 1: id 'Cu_111' has no structure in "):
         load_slabs([tmp_path])
+
+
+@pytest.mark.parametrize("name", entries("datasets"))
+def test_the_table_of_datasets_says_what_the_card_says(name: str) -> None:
+    card = dataset_card(name)
+    lines = (content("datasets") / "README.md").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith(f"| [`{name}`]({name}/card.yaml)"))
+    assert f"| {card.crystals:,} |" in line
+    assert f"| `{card.default_split}` |" in line
+    for target, described in card.targets.items():
+        assert f"`{target}`" in line
+        assert described.unit == "1" or f"({described.unit})" in line
