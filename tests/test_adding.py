@@ -6,6 +6,7 @@ import json
 import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,20 +51,21 @@ def frames() -> list[Atoms]:
     return made
 
 
-def structures() -> list[dict[str, Any]]:
+@cache
+def structures_text() -> str:
     crystals = Crystals.build(
         [
-            {"id": name, "numbers": atoms.numbers, "positions": atoms.positions, "cell": atoms.cell[:]}
+            {"id": name, "numbers": atoms.numbers, "positions": atoms.positions, "cell": atoms.cell.array}
             for name, atoms in zip(NAMES, frames(), strict=True)
         ]
     )
-    return [crystals.to_pymatgen(row).as_dict() for row in range(len(NAMES))]
+    return json.dumps([crystals.to_pymatgen(row).as_dict() for row in range(len(NAMES))])
 
 
 def rows() -> list[dict[str, Any]]:
     return [
         {"material_id": name, "structure": structure, "e_form": label}
-        for name, structure, label in zip(NAMES, structures(), LABELS, strict=True)
+        for name, structure, label in zip(NAMES, json.loads(structures_text()), LABELS, strict=True)
     ]
 
 
@@ -96,9 +98,9 @@ def xyz(place: Path, change: Callable[[int, Atoms], None] = lambda row, atoms: N
 
 def database(place: Path) -> Path:
     path = place / "set.db"
-    with ase.db.connect(path) as rows:
-        for name, label, atoms in zip(NAMES, LABELS, frames(), strict=True):
-            rows.write(atoms, e_form=label, material_id=name)
+    database = ase.db.connect(path)
+    for name, label, atoms in zip(NAMES, LABELS, frames(), strict=True):
+        database.write(atoms, e_form=label, material_id=name)
     return path
 
 
@@ -127,7 +129,7 @@ def frame_parquet(place: Path) -> Path:
 def our_parquet(place: Path) -> Path:
     path = place / "ours.parquet"
     records = [
-        {"id": name, "numbers": atoms.numbers, "positions": atoms.positions, "cell": atoms.cell[:], "e_form": label}
+        {"id": name, "numbers": atoms.numbers, "positions": atoms.positions, "cell": atoms.cell.array, "e_form": label}
         for name, atoms, label in zip(NAMES, frames(), LABELS, strict=True)
     ]
     Crystals.build(records, graph_targets=("e_form",)).write(path)
@@ -512,6 +514,41 @@ def test_what_was_added_can_be_removed_and_nothing_else(tmp_path: Path) -> None:
         remove("mine")
     with pytest.raises(DataError, match="comes with gbench and stays"):
         remove("pbe_prototypes")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Ways to every part of a JSON value."""
+    yield path
+    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield from places(value[key], (*path, key))
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), value=JSON)
+def test_any_change_of_a_table_is_read_or_refused(data: st.DataObject, value: Any, tmp_path: Path) -> None:
+    made: Any = rows()
+    *way, last = data.draw(st.sampled_from([path for path in places(made) if path]))
+    part = made
+    for key in way:
+        part = part[key]
+    part[last] = value
+    (tmp_path / "set.json").write_text(json.dumps(made))
+    dataset_card.cache_clear()
+    try:
+        add(tmp_path / "set.json", MINE)
+    except GbenchError as error:
+        assert "\n" not in str(error)
+        assert not [entry for entry in user_datasets().rglob("*") if entry.is_file()]
+    else:
+        load("mine")
+        remove("mine")
 
 
 FIELD = st.one_of(

@@ -54,7 +54,8 @@ def gbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
         capsys.readouterr()
         with pytest.raises(SystemExit) as end:
             main()
-        return Printed(int(end.value.code or 0), *capsys.readouterr())
+        printed = capsys.readouterr()
+        return Printed(int(end.value.code or 0), printed.out, printed.err)
 
     return call
 

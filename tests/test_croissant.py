@@ -31,7 +31,7 @@ def test_every_card_is_valid_croissant(name: str, caplog: pytest.LogCaptureFixtu
     assert metadata.name == name
     assert metadata.version == card.version
     assert metadata.license
-    files = {file.id: file for file in metadata.distribution}
+    files: dict[str, Any] = {file.id: file for file in metadata.distribution}
     for source in card.sources:
         file = files[source.file.removeprefix("../")]
         assert file.sha256 == source.identity

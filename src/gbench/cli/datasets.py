@@ -27,12 +27,19 @@ WHERE = {"here": "here", "mirror": "in the mirror", "download": "to download", "
 @app.command("list")
 def list_datasets(as_json: Json = False) -> None:
     """All datasets, and where each would come from."""
+    from gbench.errors import CardError
     from gbench.mirror import whereabouts
     from gbench.registry import dataset_card, dataset_names
 
-    cards = [dataset_card(name) for name in dataset_names()]
+    cards, broken = [], []
+    for name in dataset_names():
+        try:
+            cards.append(dataset_card(name))
+        except CardError as error:
+            broken.append(str(error))
     if as_json:
         print_json([{**card.model_dump(mode="json"), "where": whereabouts(card)} for card in cards])
+        _end_with(broken)
         return
     shown = table("dataset", "crystals", "where", "targets", "licence", right=("crystals",))
     for column in (*shown.columns[:3], shown.columns[4]):
@@ -45,6 +52,7 @@ def list_datasets(as_json: Json = False) -> None:
             f"{card.name}@{card.version}", f"{card.crystals:,}", where, _targets(card), licence + ", ..." * bool(cut)
         )
     console.print(shown)
+    _end_with(broken)
 
 
 def _targets(card: "DatasetCard") -> str:
@@ -217,7 +225,8 @@ def _chosen(names: list[str] | None, everything: bool) -> list[str]:
     if bool(names) == everything:
         raise UnknownNameError("name the datasets, or give --all for every one; `gbench datasets list` shows them")
     for name in names or ():
-        dataset_card(name)
+        if name not in dataset_names():
+            dataset_card(name)
     return names or dataset_names()
 
 

@@ -139,7 +139,7 @@ def _poscar(path: Path) -> _Structure:
         atoms = read_vasp(StringIO(text))
     except Exception as error:  # ASE's reader raises whatever it meets
         raise DataError(f"{file}: not a POSCAR that can be read ({type(error).__name__}: {error})") from error
-    cell = periodic_cell(atoms.cell[:], PERIODIC, file)
+    cell = periodic_cell(atoms.cell.array, PERIODIC, file)
     if cell is None:
         raise DataError(f"{file}: has no cell")
     return _Structure(np.asarray(atoms.numbers, dtype=np.int64), np.asarray(atoms.positions), cell)
