@@ -1,14 +1,19 @@
 """QM9 as published, and the sample of it that comes with gbench."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from gbench.datasets.qm9 import load as qm9_load
+from gbench.datasets.qm9_mini import recipe
+from typer.testing import CliRunner
 
 import gbench.dataset
+from gbench.crystals import Crystals
 from gbench.dataset import Dataset, load
-from gbench.errors import DataError, FetchError
+from gbench.elements import element_property
+from gbench.errors import DataError, FetchError, GbenchError
 
 HEADER = (
     "Index,N_atoms,Elements,XYZ_Ang,Mulliken_pop,Dipole_debye,Polarizability_bohr3,HOMO_au,LUMO_au,HOMO_LUMO_gap_au,"
@@ -24,6 +29,11 @@ def qm9() -> Dataset:
         return load("qm9")
     except FetchError as error:
         pytest.skip(f"needs qm9: {error}")
+
+
+@pytest.fixture(scope="module")
+def mini() -> Dataset:
+    return load("qm9_mini")
 
 
 def tables(folder: Path, rows: list[str]) -> Path:
@@ -124,3 +134,81 @@ class TestQm9Tables:
         path.write_text(path.read_text().replace("ZPVE_au", "ZPVE"), encoding="utf-8")
         with pytest.raises(DataError, match="ZPVE_au"):
             qm9_load.load([folder])
+
+
+class TestMini:
+    def test_every_level_is_labelled(self, mini: Dataset) -> None:
+        crystals = mini.crystals
+        assert (len(crystals), len(crystals.numbers), len(crystals.pairs)) == (3000, 54_017, 56_014)
+        assert {target.level for target in mini.card.targets.values()} == {"graph", "node", "edge"}
+        assert not any(np.isnan(values).any() for values in crystals.targets.values())
+        assert not crystals.pbc.any()
+        assert not crystals.pair_image.any()
+
+    def test_labels_are_those_of_qm9(self, mini: Dataset, qm9: Dataset) -> None:
+        again = recipe.rounded(recipe.sample(qm9.crystals))
+        assert again.ids == mini.crystals.ids
+        for name in ("numbers", "positions", "ptr"):
+            np.testing.assert_array_equal(getattr(again, name), getattr(mini.crystals, name))
+        assert set(again.targets) == set(mini.crystals.targets) - {"bond_order"}
+        for name, values in again.targets.items():
+            np.testing.assert_array_equal(values, mini.labels(name))
+
+    def test_bond_orders_are_computed_again(self, mini: Dataset) -> None:
+        few = mini.crystals.take(range(0, 3000, 300))
+        again = recipe.labelled(few)
+        np.testing.assert_array_equal(again.pairs, few.pairs)
+        # another processor may round the other way
+        np.testing.assert_allclose(again.edge_targets["bond_order"], few.edge_targets["bond_order"], atol=1.1e-4)
+
+    def test_bonds_are_those_of_chemistry(self, mini: Dataset) -> None:
+        crystals, orders = mini.crystals, mini.labels("bond_order")
+        numbers = crystals.numbers[crystals.pairs]
+        hydrogen = (numbers == 1).any(axis=1) & (orders > 0.5)
+        assert 0.75 < orders[hydrogen].min() <= orders[hydrogen].max() < 1.05
+        # no atom of C, N, O or F has more than about four bonds' worth
+        valence = np.zeros(len(crystals.numbers))
+        np.add.at(valence, crystals.pairs, orders[:, None])
+        assert valence.max() < 4.3
+        assert valence.min() > 0.7
+
+    def test_pairs_do_not_depend_on_the_bond_order(self, mini: Dataset) -> None:
+        crystals = mini.crystals
+        for row in range(0, 3000, 500):
+            atoms = slice(crystals.ptr[row], crystals.ptr[row + 1])
+            numbers, distances = crystals.numbers[atoms], crystals.to_ase(row).get_all_distances()
+            radius = element_property("covalent_radius")[numbers]
+            expected = np.argwhere(np.triu(distances < 1.3 * (radius + radius[:, None]), 1))
+            own = crystals.pairs[crystals.crystal_of_pair == row] - crystals.ptr[row]
+            np.testing.assert_array_equal(own, expected)
+
+
+class TestMiniRecipe:
+    def test_methane_has_four_single_bonds(self) -> None:
+        corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) * 1.09 / 3**0.5
+        numbers, positions = np.array([6, 1, 1, 1, 1]), np.concatenate([np.zeros((1, 3)), corners])
+        assert recipe.bonded_pairs(numbers, positions).tolist() == [[0, 1], [0, 2], [0, 3], [0, 4]]
+        orders = recipe.bond_orders(numbers, positions)
+        np.testing.assert_allclose(orders, orders.T)
+        np.testing.assert_allclose(orders[0, 1:], 1, atol=0.01)
+
+    def test_draw_does_not_depend_on_the_order_of_rows(self, mini: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(recipe, "SIZE", 10)
+        crystals: Crystals = mini.crystals
+        backwards = crystals.take(range(2999, -1, -1))
+        assert recipe.sample(backwards).ids == recipe.sample(crystals).ids[::-1]
+
+    def test_missing_tblite_is_named(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setitem(sys.modules, "tblite.interface", None)
+        with pytest.raises(GbenchError, match=r"tblite is not installed; pip install 'gbench\[recipe\]'"):
+            recipe.main(tmp_path / "crystals.parquet")
+        assert not list(tmp_path.iterdir())
+
+    def test_command_writes_what_it_prints(self, qm9: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setattr(recipe, "SIZE", 5)
+        monkeypatch.setattr(recipe, "load", lambda _: qm9)
+        done = CliRunner().invoke(recipe.app, ["--out", str(tmp_path / "few.parquet")])
+        assert done.exit_code == 0, done.output
+        few = Crystals.read(tmp_path / "few.parquet")
+        assert len(few) == 5
+        assert few.sha256() in done.output

@@ -26,9 +26,11 @@ def data_file(version: str) -> str:
 
 
 def versions(name: str) -> set[str]:
-    """Versions of an added dataset that were ever written; none if there is no such dataset."""
+    """Versions of an added dataset, those before the current one included; none if there is no such dataset."""
     folder = user_datasets() / name
-    return {file.stem.removeprefix("crystals-") for file in folder.glob(data_file("*"))}
+    if not (folder / "card.yaml").is_file():
+        return set()
+    return {dataset_card(name).version, *(card.stem.removeprefix("card-") for card in folder.glob("card-*.yaml"))}
 
 
 def write(card: DatasetCard, crystals: Crystals) -> Path:

@@ -37,6 +37,8 @@ class Request:
     level: Level | None = None
     task: Literal["regression", "classification"] | None = None
     directed: bool | None = None
+    extensive: bool = False
+    """Whether a graph target grows with the cell, as a total energy does."""
     version: str = "1"
     title: str | None = None
     description: str | None = None
@@ -144,6 +146,8 @@ def _said(request: Request, labelled: Labelled, method: Mapping[str, str]) -> _S
     directed = labelled.directed if request.directed is None else request.directed
     if directed and labelled.level != "edge":
         raise DataError(f"--directed belongs to edge targets; the labels are {labelled.level} labels")
+    if request.extensive and (labelled.level != "graph" or task != "regression"):
+        raise DataError("--extensive belongs to graph targets of regression; leave it out")
     if labelled.directed and not directed:
         raise DataError("some pairs have another label from j to i than from i to j; leave out --undirected")
     return _Said(labelled.level, task, directed, method)
@@ -206,7 +210,8 @@ def _card(path: Path, request: Request, crystals: Crystals, target: str, said: _
                 "unit": "1" if said.task == "classification" else (request.unit or "").strip(),
                 "task": said.task,
                 "directed": said.directed,
-                "description": f"{request.column or target} of {path.resolve().name}",
+                "extensive": request.extensive,
+                "description": f"{request.column or target} as it stands in {path.resolve().name}.",
                 "method": {**said.method, **request.method} or {"source": NOT_STATED},
             }
         },

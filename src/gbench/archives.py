@@ -4,17 +4,21 @@ import contextlib
 import fnmatch
 import hashlib
 import lzma
+import os
 import shutil
+import stat
 import tarfile
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from gbench.errors import FetchError, StorageError
 
-DAMAGED = (EOFError, OSError, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
+DAMAGED = (EOFError, OSError, ValueError, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
+REFUSED_BY_ZIPFILE = (RuntimeError, NotImplementedError)
+"""A password, or a compression that Python lacks."""
 
 
 def unpack(archive: Path, folder: Path, members: Sequence[str], tops: Sequence[str] = ("",)) -> None:
@@ -27,13 +31,20 @@ def unpack(archive: Path, folder: Path, members: Sequence[str], tops: Sequence[s
         FetchError: the archive is truncated or damaged, holds a link or a path that leads out of it, or lacks a member.
         StorageError: the folder cannot be written.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise _unwritable(folder.parent, error) from error
     try:
         found = set(_unpack(archive, temporary, members, tops))
         for member in members:
             if not any(fnmatch.fnmatchcase(name, member) for name in found):
                 raise FetchError(f"{archive}: holds no {member}; the archive is not the one on the card")
+        umask = os.umask(0)
+        os.umask(umask)
+        # a temporary folder is its owner's alone, a cache may be shared
+        temporary.chmod(0o777 & ~umask)
         # another process may have been quicker: its folder is as good
         with contextlib.suppress(OSError):
             temporary.rename(folder)
@@ -49,16 +60,20 @@ def _unpack(archive: Path, folder: Path, members: Sequence[str], tops: Sequence[
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
             except OSError as error:
-                raise StorageError(
-                    f"{folder.parent}: cannot write ({error.strerror}); "
-                    "set GBENCH_CACHE to another folder or free some space"
-                ) from error
+                raise _unwritable(folder.parent, error) from error
             yield name
     except DAMAGED as error:
+        # tarfile lists all it tried, a line each
+        why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(":")
         raise FetchError(
-            f"{archive}: the archive is truncated or damaged ({str(error) or type(error).__name__}); "
-            "delete it and fetch it again"
+            f"{archive}: the archive is truncated or damaged ({why}); delete it and fetch it again"
         ) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"{folder}: cannot write ({error.strerror}); set GBENCH_CACHE to another folder or free some space"
+    )
 
 
 def _files(archive: Path, members: Sequence[str], tops: Sequence[str]) -> Iterator[tuple[str, bytes]]:
@@ -68,23 +83,34 @@ def _files(archive: Path, members: Sequence[str], tops: Sequence[str]) -> Iterat
             for entry in packed.infolist():
                 name = _relative(archive, entry.filename, tops)
                 if name and not entry.is_dir() and _wanted(name, members):
-                    yield name, packed.read(entry)
+                    _refuse_link(archive, entry.filename, stat.S_ISLNK(entry.external_attr >> 16))
+                    yield name, _content(archive, packed, entry)
         return
     with tarfile.open(archive, "r:*") as unrolled:
         for member in unrolled:
             name = _relative(archive, member.name, tops)
-            if member.issym() or member.islnk() or member.isdev():
-                raise FetchError(
-                    f"{archive}: member {member.name!r} is a link or device, which data never needs; refused"
-                )
-            if name and member.isfile() and _wanted(name, members):
+            # what is not wanted may be anything: nothing of it is written
+            if name and not member.isdir() and _wanted(name, members):
+                _refuse_link(archive, member.name, not member.isfile())
                 reader = unrolled.extractfile(member)
                 yield name, reader.read() if reader else b""
 
 
+def _content(archive: Path, packed: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    try:
+        return packed.read(entry)
+    except REFUSED_BY_ZIPFILE as error:
+        raise FetchError(f"{archive}: member {entry.filename!r} cannot be unpacked ({error})") from error
+
+
+def _refuse_link(archive: Path, name: str, is_link: bool) -> None:
+    if is_link:
+        raise FetchError(f"{archive}: member {name!r} is a link or device, which data never needs; refused")
+
+
 def _relative(archive: Path, name: str, tops: Sequence[str]) -> str | None:
     path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts:
+    if path.is_absolute() or ".." in path.parts or PureWindowsPath(name).drive:
         raise FetchError(f"{archive}: member {name!r} leads out of the archive; refused")
     for top in tops:
         if path.is_relative_to(top):

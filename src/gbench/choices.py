@@ -106,6 +106,20 @@ def split_spec(scheme: str, overrides: Mapping[str, Any], fold: int = 0, target:
     return _build(spec, {"fold": fold, **about, **_by_section(overrides).get("split", {})}, "split")
 
 
+def graph_spec(overrides: Mapping[str, Any]) -> GraphSpec:
+    """The spec of graphs with the ``graph.*`` overrides; nothing else can be set where there is no model.
+
+    Raises:
+        UnknownNameError: no such section or setting.
+        SpecError: a value out of range, or settings of another section.
+    """
+    sections = _by_section(overrides)
+    others = [section for section in sections if section != "graph"]
+    if others:
+        raise SpecError(f"graphs have no {others[0]} settings; drop --set {others[0]}.*")
+    return _build(GraphSpec, sections.get("graph", {}), "graph")
+
+
 def parse_overrides(settings: Sequence[str]) -> Settings:
     """``["model.hidden=64"]`` -> ``{"model.hidden": 64}``; values are YAML.
 

@@ -98,7 +98,7 @@ def _errata(card: DatasetCard) -> list[str]:
 def _distribution(source: Source) -> list[Json]:
     file: Json = {
         "@type": "cr:FileObject",
-        "@id": source.file,
+        "@id": _id(source),
         "name": source.file,
         "contentUrl": _address(source),
         "encodingFormat": _format(source.file),
@@ -119,13 +119,18 @@ def _distribution(source: Source) -> list[Json]:
     patterns = [f"{root}{member}" for member in source.members]
     members = {
         "@type": "cr:FileSet",
-        "@id": f"{source.file}/members",
+        "@id": f"{_id(source)}/members",
         "name": f"members of {source.file}",
-        "containedIn": {"@id": source.file},
+        "containedIn": {"@id": _id(source)},
         "encodingFormat": _format(source.members[0]),
         "includes": patterns[0] if len(patterns) == 1 else patterns,
     }
     return [file, members]
+
+
+def _id(source: Source) -> str:
+    # ids are resolved as relative addresses, which do not begin with ..
+    return source.file.removeprefix("../")
 
 
 def _address(source: Source) -> str:

@@ -282,15 +282,20 @@ class Crystals:
     def to_pymatgen(self, row: int) -> "Structure | Molecule":
         """One crystal as a pymatgen ``Structure``, or ``Molecule`` where nothing is periodic.
 
-        Node targets become site properties.
+        Node targets become site properties. Axes that are not periodic get a vector far longer than the atoms reach:
+        pymatgen needs one, and not all of it heeds ``pbc``.
         """
-        from pymatgen.core import Molecule, Structure
+        from ase.geometry import complete_cell
+        from pymatgen.core import Lattice, Molecule, Structure
 
         atoms = slice(self.ptr[row], self.ptr[row + 1])
         if not self.pbc[row].any():
             return Molecule(self.numbers[atoms].tolist(), self.positions[atoms])
+        a, b, c = self.pbc[row].tolist()
+        cell = complete_cell(self.cell[row])
+        cell[~self.pbc[row]] *= 30 + 2 * np.linalg.norm(np.ptp(self.positions[atoms], axis=0))
         return Structure(
-            self.cell[row],
+            Lattice(cell, pbc=(a, b, c)),
             self.numbers[atoms].tolist(),
             self.positions[atoms],
             coords_are_cartesian=True,

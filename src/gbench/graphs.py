@@ -36,7 +36,7 @@ class Graphs:
     digest: str | None = field(default=None, repr=False)
     """sha256 of the edges where it is known; see :attr:`edges_sha256`."""
     known_key: str | None = field(default=None, repr=False)
-    """The cache key where it is known."""
+    """:attr:`key` where it is known."""
 
     @cached_property
     def atom_ptr(self) -> IntArray:
@@ -77,14 +77,14 @@ class Graphs:
     def distance(self) -> NDArray[np.float64]:
         """(edges,) Å."""
         distance = np.empty(self.n_edges)
-        for block in self._blocks():
+        for block in self.blocks():
             distance[block.edges] = np.linalg.norm(self._vector(block), axis=1)
         return distance
 
     def vectors(self, dtype: DTypeLike) -> NDArray[Any]:
         """:attr:`vector` in another precision, without a copy in float64 on the way."""
         vector = np.empty((self.n_edges, 3), dtype)
-        for block in self._blocks():
+        for block in self.blocks():
             vector[block.edges] = self._vector(block)
         return vector
 
@@ -131,16 +131,20 @@ class Graphs:
         content hash, so coordinates that differ in the last bit are another dataset and give another hash here, while
         :attr:`edges_sha256` stays.
         """
-        key = self.known_key or _key(self.crystals, self.spec)
-        return hashlib.sha256((key + self.edges_sha256).encode()).hexdigest()
+        return hashlib.sha256((self.key + self.edges_sha256).encode()).hexdigest()
 
-    def _blocks(self) -> Iterator["_Block"]:
+    @cached_property
+    def key(self) -> str:
+        """Hash of structures and spec: the name of the cache file."""
+        return self.known_key or _key(self.crystals, self.spec)
+
+    def blocks(self) -> Iterator["Block"]:
         """Runs of whole crystals with about ``BLOCK_EDGES`` edges."""
         starts = np.flatnonzero(np.diff(self.edge_ptr[1:] // BLOCK_EDGES, prepend=-1))
         for first, last in zip(starts, np.append(starts[1:], len(self.crystals)), strict=True):
-            yield _Block(self, int(first), int(last))
+            yield Block(self, int(first), int(last))
 
-    def _vector(self, block: "_Block") -> NDArray[np.float64]:
+    def _vector(self, block: "Block") -> NDArray[np.float64]:
         positions = self.crystals.positions
         lengths = np.diff(self.edge_ptr[block.first : block.last + 1])
         cell = np.repeat(self.crystals.cell[block.first : block.last], lengths, axis=0)
@@ -149,7 +153,7 @@ class Graphs:
 
 
 @dataclass(frozen=True)
-class _Block:
+class Block:
     """The edges of the crystals ``first`` to ``last``, expanded."""
 
     graphs: Graphs
@@ -158,16 +162,19 @@ class _Block:
 
     @property
     def edges(self) -> slice:
+        """Which edges they are."""
         return slice(self.graphs.edge_ptr[self.first], self.graphs.edge_ptr[self.last])
 
     @property
     def src(self) -> IntArray:
+        """Atom index of the neighbour, over all crystals."""
         ptr, edge_ptr = self.graphs.crystals.ptr, self.graphs.edge_ptr
         lengths = np.diff(edge_ptr[self.first : self.last + 1])
         return np.asarray(self.graphs.edges.src[self.edges] + np.repeat(ptr[self.first : self.last], lengths))
 
     @property
     def dst(self) -> IntArray:
+        """Atom index of the centre, over all crystals."""
         first, last = self.graphs.crystals.ptr[[self.first, self.last]]
         return np.repeat(np.arange(first, last), self.graphs.edges.degree[first:last])
 
@@ -216,9 +223,9 @@ def _edges_digest(graphs: Graphs) -> str:
     digest = hashlib.sha256()
     # a column at a time, and of each a block at a time: the bytes hashed are many times what is held
     for column in ("src", "dst"):
-        for block in graphs._blocks():
+        for block in graphs.blocks():
             digest.update(np.ascontiguousarray(getattr(block, column), dtype="<i8").data)
-    for block in graphs._blocks():
+    for block in graphs.blocks():
         digest.update(np.ascontiguousarray(graphs.edges.image[block.edges], dtype="<i4").data)
     return digest.hexdigest()
 

@@ -9,22 +9,24 @@ from typing import Literal, NamedTuple
 
 from gbench.cards import DatasetCard, Source
 from gbench.content import cache_dir
-from gbench.errors import DataError, FetchError, StorageError
+from gbench.errors import CardError, DataError, FetchError
 from gbench.fetch import MIRROR, fetch, fetch_file
 from gbench.registry import dataset_card, dataset_folder
 from gbench.storage import atomic_path
 
 SUMS = "SHA256SUMS"
+Status = Literal["ok", "unreachable", "damaged"]
 Place = Literal["here", "mirror", "download", "nowhere"]
+FARTHEST_LAST: tuple[Place, ...] = ("here", "mirror", "download", "nowhere")
 
 
 def whereabouts(card: DatasetCard) -> Place:
     """Where a dataset would come from, judged by names alone: nothing is hashed, and no address is asked."""
     if any((cache_dir() / "datasets").glob(f"{card.name}@{card.version}-*.parquet")):
         return "here"
-    places = [_place(source, dataset_folder(card.name)) for source in card.sources]
-    order: tuple[Place, ...] = ("nowhere", "download", "mirror")
-    return next((place for place in order if place in places), "here")
+    # a dataset is as far away as its farthest file
+    places: list[Place] = [_place(source, dataset_folder(card.name)) for source in card.sources]
+    return max(places, key=FARTHEST_LAST.index)
 
 
 def _place(source: Source, beside: Path) -> Place:
@@ -108,7 +110,7 @@ class Verified(NamedTuple):
 
     name: str
     version: str
-    status: Literal["ok", "unreachable", "damaged"]
+    status: Status
     found: str
     """Number of crystals and content hash, or what is wrong."""
     sha256: str | None = None
@@ -119,21 +121,25 @@ def verify(name: str) -> Verified:
 
     Raises:
         UnknownNameError: no such dataset.
-        CardError: its card breaks the schema.
+        StorageError: the cache cannot be written.
     """
     from gbench.dataset import load
 
-    card = dataset_card(name)
-    before = whereabouts(card)
     try:
-        for source in card.sources:
+        card = dataset_card(name)
+    except CardError as error:
+        return Verified(name, "?", "damaged", str(error))
+    for source in card.sources:
+        place = _place(source, dataset_folder(name))
+        try:
             fetch_file(source, dataset_folder(name))
+        except FetchError as error:
+            # what is at hand and is refused is damaged; what is not at hand was not delivered
+            status: Status = "damaged" if place in ("here", "mirror") else "unreachable"
+            return Verified(name, card.version, status, str(error))
+    try:
         dataset = load(name)
-    except FetchError as error:
-        # what is at hand and is refused is damaged; what is not at hand was not delivered
-        damaged = before in ("here", "mirror")
-        return Verified(name, card.version, "damaged" if damaged else "unreachable", str(error))
-    except (DataError, StorageError) as error:
+    except (FetchError, DataError) as error:
         return Verified(name, card.version, "damaged", str(error))
     found = dataset.crystals.sha256()
     if card.content_sha256 is None:

@@ -89,9 +89,6 @@ def _labels(values: FloatArray) -> LabelOverview:
     if not len(known):
         return LabelOverview(0, missing, 0.0, 0.0, 0.0, 0.0, ())
     low, high = float(known.min()), float(known.max())
-    # a span too small to be divided would be refused
-    bins = BINS if np.diff(np.linspace(low, high, BINS + 1)).min() > 0 else 1
-    histogram, _ = np.histogram(known, bins=bins, range=(low, high))
     return LabelOverview(
         labels=len(known),
         missing=missing,
@@ -99,5 +96,13 @@ def _labels(values: FloatArray) -> LabelOverview:
         max=high,
         mean=float(known.mean()),
         std=float(known.std()),
-        histogram=tuple(int(count) for count in histogram),
+        histogram=_histogram(known, low, high),
     )
+
+
+def _histogram(values: FloatArray, low: float, high: float) -> tuple[int, ...]:
+    if np.diff(np.linspace(low, high, BINS + 1)).min() <= 0:
+        # the span is too small to be divided
+        return (len(values),)
+    found, _ = np.histogram(values, bins=BINS, range=(low, high))
+    return tuple(int(count) for count in found)

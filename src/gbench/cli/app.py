@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gbench import __version__
-from gbench.cli import datasets, doctor, leaderboard, models, run, splits, track
+from gbench.cli import datasets, doctor, graphs, leaderboard, models, run, splits, track
 
 app = typer.Typer(
     name="gbench",
@@ -34,6 +34,7 @@ def _root(
 app.command("run")(run.run)
 app.command("doctor")(doctor.doctor)
 app.add_typer(datasets.app, name="datasets")
+app.add_typer(graphs.app, name="graphs")
 app.add_typer(models.app, name="models")
 app.add_typer(splits.app, name="splits")
 app.add_typer(leaderboard.app, name="leaderboard")

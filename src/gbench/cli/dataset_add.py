@@ -49,6 +49,9 @@ def add(
         bool | None,
         typer.Option("--directed/--undirected", help="Edge labels: whether (i, j) may differ from (j, i)."),
     ] = None,
+    extensive: Annotated[
+        bool, typer.Option("--extensive", help="Crystal labels: they grow with the cell, as a total energy does.")
+    ] = False,
     method: Annotated[
         list[str] | None,
         typer.Option("--method", help="key=value: how labels were computed, e.g. code=VASP. Repeatable."),
@@ -72,6 +75,7 @@ def add(
         level=level,
         task=task,
         directed=directed,
+        extensive=extensive,
         version=version,
         title=title,
         description=description,
@@ -112,13 +116,17 @@ def _print(added: "Added") -> None:
     spread = f"{known.min():.{places}f} to {known.max():.{places}f}, mean {known.mean():.{places}f}"
     if about.task == "classification":
         spread = f"{known.mean():.1%} are 1"
-    missing = len(values) - len(known)
+    of = {"graph": "crystals", "node": "sites", "edge": "pairs"}[about.level]
     shown = table("", "")
     shown.show_header = False
     shown.add_row("added", f"{card.name}@{card.version}   {', '.join(facts)}")
-    kind = f"{about.level}, {about.task}" + (", directed" if about.directed else "")
+    kind = (
+        f"{about.level}, {about.task}"
+        + (", directed" if about.directed else "")
+        + (", extensive" if about.extensive else "")
+    )
     shown.add_row("target", f"{name} ({about.unit})   {kind}")
-    shown.add_row("labels", f"{len(known):,}" + (f", {missing:,} missing" if missing else "") + f"   {spread}")
+    shown.add_row("labels", f"{len(known):,} of {len(values):,} {of}   {spread}")
     shown.add_row("split", f"{card.default_split}, unless you say --split")
     shown.add_row("folder", str(added.folder))
     for note in added.notes:

@@ -27,12 +27,19 @@ WHERE = {"here": "here", "mirror": "in the mirror", "download": "to download", "
 @app.command("list")
 def list_datasets(as_json: Json = False) -> None:
     """All datasets, and where each would come from."""
+    from gbench.errors import CardError
     from gbench.mirror import whereabouts
     from gbench.registry import dataset_card, dataset_names
 
-    cards = [dataset_card(name) for name in dataset_names()]
+    cards, broken = [], []
+    for name in dataset_names():
+        try:
+            cards.append(dataset_card(name))
+        except CardError as error:
+            broken.append(str(error))
     if as_json:
         print_json([{**card.model_dump(mode="json"), "where": whereabouts(card)} for card in cards])
+        _end_with(broken)
         return
     shown = table("dataset", "crystals", "where", "targets", "licence", right=("crystals",))
     for column in (*shown.columns[:3], shown.columns[4]):
@@ -45,6 +52,7 @@ def list_datasets(as_json: Json = False) -> None:
             f"{card.name}@{card.version}", f"{card.crystals:,}", where, _targets(card), licence + ", ..." * bool(cut)
         )
     console.print(shown)
+    _end_with(broken)
 
 
 def _targets(card: "DatasetCard") -> str:
@@ -147,8 +155,8 @@ def verify(names: Names = None, everything: All = False, as_json: Json = False) 
 
     found = []
     for name in _chosen(names, everything):
-        if not as_json:
-            errors.print(f"checking {name} ...", end="\r")
+        if errors.is_terminal and not as_json:
+            errors.print(f"checking {name} ...".ljust(60), end="\r")
         found.append(verify_dataset(name))
     if as_json:
         print_json([entry._asdict() for entry in found])
@@ -217,12 +225,14 @@ def _chosen(names: list[str] | None, everything: bool) -> list[str]:
     if bool(names) == everything:
         raise UnknownNameError("name the datasets, or give --all for every one; `gbench datasets list` shows them")
     for name in names or ():
-        dataset_card(name)
+        if name not in dataset_names():
+            dataset_card(name)
     return names or dataset_names()
 
 
 def _end_with(failures: list[str]) -> None:
     if failures:
         for failure in failures:
-            errors.print(f"error: {failure}", soft_wrap=True)
+            # libraries' own words may run over several lines
+            errors.print(f"error: {' '.join(failure.split())}", soft_wrap=True)
         raise typer.Exit(2)

@@ -79,7 +79,7 @@ def _entry(atoms: "Atoms", where: str, index: int, id_column: str | None, info: 
         where=where,
         numbers=np.asarray(atoms.numbers, dtype=np.int64),
         positions=np.asarray(atoms.positions, dtype=np.float64),
-        cell=periodic_cell(atoms.cell[:], (a, b, c), where),
+        cell=periodic_cell(atoms.cell.array, (a, b, c), where),
         pbc=(a, b, c),
         values=values,
     )

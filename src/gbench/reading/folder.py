@@ -5,16 +5,18 @@ node target, one line per labelled site; ``id,i,j,value`` or ``id,i,j,a,b,c,valu
 labelled pair, where a, b, c is the lattice translation of j. Sites are counted from 0 in the order of the file.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gbench.cards import Level
 from gbench.errors import DataError
-from gbench.reading.entry import Entry, atomic_number, check_pair, check_site, periodic_cell
+from gbench.reading.entry import Entry, FloatArray, atomic_number, check_pair, check_site, periodic_cell
 from gbench.reading.label_file import LabelFile, Line, read_labels
+from gbench.reading.parallel import read_cifs
 
 LABELS = "id_prop.csv"
 FOREIGN = (".cif", ".vasp", ".poscar")
@@ -44,7 +46,8 @@ def read_folder(path: Path, target: str | None, level: Level | None, labels: str
                 f"{file.name}: id {name!r} has no line in {table.file}; add `{name},` where its label is missing, or "
                 f"move the file away"
             )
-    return [_entry(read, own, table) for read, own in zip(_read_all(files, list(lines)), lines.values(), strict=True)]
+    structures = _read_all(files, list(lines))
+    return [_entry(name, read, own, table) for (name, own), read in zip(lines.items(), structures, strict=True)]
 
 
 def structure_files(path: Path) -> dict[str, Path]:
@@ -97,36 +100,35 @@ def _label_file(path: Path, files: Mapping[str, Path], chosen: str | None) -> Pa
 
 
 class _Structure(NamedTuple):
-    name: str
-    file: str
-    numbers: Any
-    positions: Any
-    cell: Any
+    numbers: NDArray[np.int64]
+    positions: FloatArray
+    cell: FloatArray
 
 
-def _read_all(files: Mapping[str, Path], names: Sequence[str]) -> Iterator[_Structure]:
-    for name in names:
-        yield _read_one(name, files[name])
+def _read_all(files: Mapping[str, Path], names: Sequence[str]) -> list[_Structure]:
+    """Structures in the order of ``names``; CIFs are read over all cores."""
+    cifs = [name for name in names if files[name].suffix.lower() == ".cif"]
+    read: dict[str, _Structure] = {}
+    if cifs:
+        flat = read_cifs([files[name].name for name in cifs], [files[name] for name in cifs])
+        for row, name in enumerate(cifs):
+            atoms = slice(flat.ptr[row], flat.ptr[row + 1])
+            read[name] = _Structure(flat.numbers[atoms].astype(np.int64), flat.positions[atoms], flat.cell[row])
+    return [read.get(name) or _poscar(files[name]) for name in names]
 
 
-def _read_one(name: str, file: Path) -> _Structure:
-    try:
-        text = file.read_bytes().decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file.name}: cannot be read ({error}); replace or remove it") from error
-    if file.suffix.lower() == ".cif":
-        from gbench.reading.cif import read_cif
-
-        crystal = read_cif(text, file.name)
-        return _Structure(name, file.name, crystal.numbers, crystal.positions, crystal.cell)
-    return _poscar(name, text, file.name)
-
-
-def _poscar(name: str, text: str, file: str) -> _Structure:
+def _poscar(path: Path) -> _Structure:
     from io import StringIO
 
     from ase.io.vasp import read_vasp
 
+    file = path.name
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: not a text file in UTF-8 (byte {error.start})") from error
     lines = text.splitlines()
     words = lines[5].split() if len(lines) > 5 else []
     if not words or not all(word[0].isalpha() for word in words):
@@ -137,30 +139,31 @@ def _poscar(name: str, text: str, file: str) -> _Structure:
         atoms = read_vasp(StringIO(text))
     except Exception as error:  # ASE's reader raises whatever it meets
         raise DataError(f"{file}: not a POSCAR that can be read ({type(error).__name__}: {error})") from error
-    cell = periodic_cell(atoms.cell[:], PERIODIC, file)
-    return _Structure(name, file, np.asarray(atoms.numbers), np.asarray(atoms.positions), cell)
+    cell = periodic_cell(atoms.cell.array, PERIODIC, file)
+    if cell is None:
+        raise DataError(f"{file}: has no cell")
+    return _Structure(np.asarray(atoms.numbers, dtype=np.int64), np.asarray(atoms.positions), cell)
 
 
-def _entry(read: _Structure, lines: Sequence[Line], table: LabelFile) -> Entry:
-    atoms = len(read.numbers)
+def _entry(name: str, read: _Structure, lines: Sequence[Line], table: LabelFile) -> Entry:
     return Entry(
-        name=read.name,
+        name=name,
         where=f"{table.file}, line {lines[0].number}",
-        numbers=np.asarray(read.numbers, dtype=np.int64),
-        positions=np.asarray(read.positions, dtype=np.float64),
-        cell=np.asarray(read.cell, dtype=np.float64),
+        numbers=read.numbers,
+        positions=read.positions,
+        cell=read.cell,
         pbc=PERIODIC,
-        values={**lines[0].others, table.target: _VALUES[table.level](lines, table, atoms)},
+        values={**lines[0].others, table.target: _VALUES[table.level](lines, table, len(read.numbers))},
     )
 
 
-def _graph_value(lines: Sequence[Line], table: LabelFile, _: int) -> float:
+def _graph_value(lines: Sequence[Line], table: LabelFile, _: int) -> float | None:
     if len(lines) > 1:
         raise DataError(
             f"{table.file}, line {lines[1].number}: id {lines[1].name!r} appears before, in line {lines[0].number}; "
             f"ids must be unique"
         )
-    return lines[0].value
+    return None if np.isnan(lines[0].value) else lines[0].value
 
 
 def _node_values(lines: Sequence[Line], table: LabelFile, atoms: int) -> Any:

@@ -144,7 +144,7 @@ def _shape(value: Any) -> tuple[int, ...]:
 
 
 def _graph(entry: Entry, value: Any, target: str) -> dict[str, Any]:
-    if isinstance(value, list | tuple | np.ndarray) and np.shape(value) != ():
+    if isinstance(value, list | tuple | np.ndarray) and _shape(value) != ():
         raise DataError(
             f"{entry.where}: {target!r} of {entry.name!r} has shape {_shape(value)}, expected one number for a graph "
             f"target"
@@ -215,8 +215,8 @@ def _is_directed(records: Sequence[Mapping[str, Any]], target: str) -> bool:
         triples = zip(record["pairs"].tolist(), record["pair_image"].tolist(), record[target].tolist(), strict=True)
         for (i, j), (a, b, c), value in triples:
             known[i, j, a, b, c] = value
-            other = known.get((j, i, -a, -b, -c), value)
-            if other != value and not np.isnan([other, value]).any():
+            other = known[back] if (back := (j, i, -a, -b, -c)) in known else value
+            if other != value and not (np.isnan(other) or np.isnan(value)):
                 return True
     return False
 

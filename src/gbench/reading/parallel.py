@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,10 +75,8 @@ def _results(chunks: Sequence[Chunk], workers: int) -> Iterable[Structures | Dat
     from joblib import Parallel, delayed
 
     # an error is handed over as a value, so that the first in order is the one that is shown
-    read: Iterable[Structures | DataError] = Parallel(workers, return_as="generator")(
-        delayed(_read_chunk)(chunk) for chunk in chunks
-    )
-    return read
+    read: Any = Parallel(workers, return_as="generator")(delayed(_read_chunk)(chunk) for chunk in chunks)
+    return cast(Iterable[Structures | DataError], read)
 
 
 def _read_chunk(chunk: Chunk) -> Structures | DataError:

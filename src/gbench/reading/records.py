@@ -69,7 +69,7 @@ def entries(
         if own is None or own == "":
             raise DataError(f"{where}: there is no {name!r}; every row needs an id")
         read = read_structure(row[column], where)
-        values = {**read.site_values, **{key: value for key, value in row.items() if key not in (column, name)}}
+        values = {**read.site_values, **{key: value for key, value in row.items() if key not in (column, name, INDEX)}}
         made.append(Entry(str(own), where, read.numbers, read.positions, read.cell, read.pbc, values))
     return made
 

@@ -29,6 +29,16 @@ class Table(NamedTuple):
         """File and line of a row."""
         return f"{self.file}, line {self.lines[row]}"
 
+    def column(self, name: str) -> list[str]:
+        """The text of a column.
+
+        Raises:
+            DataError: there is no such column.
+        """
+        if name not in self.columns:
+            raise DataError(f"{self.file}: has no column {name!r}, only {', '.join(self.columns)}")
+        return self.columns[name]
+
     def ids(self, column: str) -> list[str]:
         """A column of ids.
 
@@ -36,7 +46,7 @@ class Table(NamedTuple):
             DataError: an id that is empty or appears twice.
         """
         first: dict[str, int] = {}
-        for row, name in enumerate(self.columns[column]):
+        for row, name in enumerate(self.column(column)):
             if not name:
                 raise DataError(f"{self.where(row)}: the id is empty")
             if name in first:
@@ -44,7 +54,7 @@ class Table(NamedTuple):
                     f"{self.where(row)}: id {shown(name)} stands on line {self.lines[first[name]]} too; ids are unique"
                 )
             first[name] = row
-        return self.columns[column]
+        return self.column(column)
 
     def numbers(self, column: str) -> FloatArray:
         """(rows,) a column of numbers; NaN where a label is missing.
@@ -53,7 +63,7 @@ class Table(NamedTuple):
             DataError: a value that is no finite number.
         """
         values = np.empty(len(self.lines))
-        for row, text in enumerate(self.columns[column]):
+        for row, text in enumerate(self.column(column)):
             if text.lower() in MISSING:
                 values[row] = np.nan
                 continue
@@ -74,12 +84,12 @@ class Table(NamedTuple):
             DataError: the first of either, in order.
         """
         known = set(structures)
-        for row, name in enumerate(self.columns[column]):
+        for row, name in enumerate(self.column(column)):
             if name not in known:
                 raise DataError(
                     f"{self.where(row)}: id {shown(name)} has no structure in {holder}; add it or drop the line"
                 )
-        unlabelled = known.difference(self.columns[column])
+        unlabelled = known.difference(self.column(column))
         if unlabelled:
             raise DataError(
                 f"{holder}: structure {shown(min(unlabelled))} has no line in {self.file}; add one, with an empty "
