@@ -43,7 +43,7 @@ def _tables(facts: Facts) -> Iterator[tuple[str, Table]]:
     for kind, column in (("period", "period"), ("group", "group")):
         of = element_property(column)
         values = np.unique(of[present]).tolist()
-        yield kind, {f"{value:g}": elements[:, np.nan_to_num(of) == value].any(axis=1) for value in values}
+        yield kind, {f"{value:g}": np.asarray(elements[:, np.nan_to_num(of) == value].any(axis=1)) for value in values}
     if facts.symmetry is not None:
         for kind, names in (
             ("crystal system", facts.symmetry.crystal_systems),

@@ -10,9 +10,9 @@ from gbench.dataset import Dataset
 from gbench.spec import ExtremeSplit, GroupedSplit, MemberSplit, SplitSpec
 from gbench.splitting.folds import check_fold, cut_validation, eligible, extreme_fold, grouped_fold, member_fold
 from gbench.splitting.scheme import make_spec, schemes
-from gbench.splitting.split import Split
+from gbench.splitting.split import LETTERS, Split
 
-__all__ = ["Split", "fold_count", "make_spec", "make_split", "schemes"]
+__all__ = ["LETTERS", "Split", "fold_count", "make_spec", "make_split", "schemes"]
 
 
 def make_split(dataset: Dataset, spec: SplitSpec) -> Split:
