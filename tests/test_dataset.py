@@ -16,6 +16,7 @@ from gbench.datasets.matbench_phonons.load import load as load_phonons
 
 from gbench import content as content_module
 from gbench import registry
+from gbench.cards import DatasetCard
 from gbench.content import content, content_root
 from gbench.crystals import Crystals
 from gbench.dataset import Dataset, load
@@ -133,3 +134,29 @@ def test_rows_dropped_from_the_file_are_noticed(altered: Callable[..., None]) ->
     with pytest.raises(DataError, match="the files hold 827 crystals, the card says 828"):
         load("pbe_prototypes")
     registry.dataset_card.cache_clear()
+
+
+class TestErrata:
+    def given(self, monkeypatch: pytest.MonkeyPatch, action: str, name: str, crystals: int) -> None:
+        errata = [{"ids": [name], "count": 1, "action": action, "why": "looks odd"}]
+        raw = registry.dataset_card("pbe_prototypes").model_dump()
+        card = DatasetCard.model_validate({**raw, "errata": errata, "crystals": crystals, "content_sha256": None})
+        monkeypatch.setattr("gbench.dataset.dataset_card", lambda _: card)
+
+    def test_dropped_row_is_gone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.given(monkeypatch, "dropped", "rocksalt-Na-Cl-1.00", 827)
+        assert "rocksalt-Na-Cl-1.00" not in load("pbe_prototypes").crystals.ids
+
+    def test_dropped_row_may_be_one_that_the_loader_cannot_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.given(monkeypatch, "dropped", "rocksalt-Na-Cl-unreadable", 828)
+        assert len(load("pbe_prototypes").crystals) == 828
+
+    def test_dropped_id_with_a_typing_error_is_noticed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.given(monkeypatch, "dropped", "rocksalt-Na-Cl-1,00", 827)
+        with pytest.raises(DataError, match="the files hold 828 crystals, the card says 827"):
+            load("pbe_prototypes")
+
+    def test_flagged_row_must_be_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.given(monkeypatch, "flagged", "rocksalt-Na-Cl-1,00", 828)
+        with pytest.raises(DataError, match="errata name id 'rocksalt-Na-Cl-1,00', which the files do not hold"):
+            load("pbe_prototypes")
