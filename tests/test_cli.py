@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from gbench.choices import Choices, resolve
 from gbench.cli import main
+from gbench.dataset import Dataset
 from gbench.result import Result
 
 MAIN = [sys.executable, "-c", "from gbench.cli import main; main()"]
@@ -286,3 +288,22 @@ def test_help_and_version_answer_without_heavy_imports() -> None:
 def test_the_shell_completes_commands_and_names(words: str, names: set[str]) -> None:
     done = gbench(_GBENCH_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(len(words.split()) - 1))
     assert set(done.stdout.split()) == names
+
+
+def test_all_splits_are_run_and_compared(tmp_path: Path) -> None:
+    done = gbench("run", "--model", "dummy", "--split", "all", "--no-tracking", "--results", str(tmp_path / "r"))
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert any(line.startswith("passed over random: ") and "leaks" in line for line in lines)
+    assert any(line.startswith("passed over official: pbe_prototypes has no official folds") for line in lines)
+    shown = lines[lines.index("test MAE, eV/atom, fold 0 of every split") + 1 :]
+    assert {line.split()[0] for line in shown[1:]} >= {"formula", "cluster", "element", "extrapolation", "size"}
+    assert next(line for line in shown if line.startswith("cluster")).rstrip().endswith("strong shift")
+
+
+def test_folds_can_be_written_for_other_programs(tmp_path: Path, prototypes: Dataset) -> None:
+    done = gbench("splits", "make", "formula", "--out", str(tmp_path / "folds.csv"))
+    assert done.returncode == 0, done.stderr
+    written = pd.read_csv(tmp_path / "folds.csv")
+    assert list(written["id"]) == list(prototypes.crystals.ids)
+    assert (written.filter(like="fold_") == "test").sum(axis=1).eq(1).all()

@@ -17,7 +17,7 @@ import gbench
 from gbench.choices import Choices, resolve
 from gbench.dataset import Dataset
 from gbench.elements import reduced_formulas
-from gbench.errors import DataError, GraphError, StorageError
+from gbench.errors import DataError, GraphError, SplitError, StorageError
 from gbench.metrics import regression_metrics
 from gbench.model import Head, Inputs
 from gbench.prepare import Prepared, labelled
@@ -239,7 +239,7 @@ class TestFailure:
 
 def _run_dummy(results: Path) -> str:
     try:
-        return gbench.run("trees", split="random", results=results).status
+        return gbench.run("trees", split="random", results=results, allow_leak=True).status
     except StorageError as error:
         return str(error)
 
@@ -250,3 +250,24 @@ def test_two_processes_on_one_run_do_not_mix(tmp_path: Path) -> None:
         outcomes = pool.map(_run_dummy, [tmp_path, tmp_path])
     assert "ok" in outcomes
     assert all(outcome == "ok" or "another process is working on this run" in outcome for outcome in outcomes)
+
+
+class TestLeak:
+    def test_a_split_that_leaks_is_refused_before_training(self, results: Path) -> None:
+        with pytest.raises(
+            SplitError, match="random split of pbe_prototypes leaks: 9. % of test crystals have a near"
+        ):
+            gbench.run("cgcnn", split="random", results=results)
+
+    def test_the_mark_stays_with_the_result(self, results: Path) -> None:
+        made = gbench.run("dummy", split="random", results=results, allow_leak=True)
+        assert made.split is not None and made.split.leaks
+        again = read_result(results / made.run_id)
+        assert again.split is not None and (again.split.verdict, again.split.why) == ("leak", made.split.why)
+        with pytest.raises(SplitError, match="--allow-leak, and the result carries the mark"):
+            gbench.run("dummy", split="random", results=results)
+
+    def test_other_splits_say_how_hard_they_are(self, results: Path) -> None:
+        made = {name: gbench.run("dummy", split=name, results=results) for name in ("formula", "cluster")}
+        verdicts = {name: result.split.verdict for name, result in made.items() if result.split}
+        assert verdicts == {"formula": "interpolation", "cluster": "strong shift"}

@@ -14,6 +14,8 @@ Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Level = Literal["graph", "node", "edge"]
 Symmetry = Literal["permutation", "rotation", "translation", "mirror", "cell", "supercell"]
+Verdict = Literal["leak", "interpolation", "mild shift", "strong shift"]
+"""What a split was measured to be."""
 Settings = dict[str, Any]
 
 

@@ -147,7 +147,13 @@ def _records(spec: RunSpec, prepared: Prepared) -> dict[str, Any]:
             level=target.level,
             unit=target.unit,
         ),
-        "split": SplitRecord(sha256=_split_hash(prepared), frozen=split.frozen, **sizes),
+        "split": SplitRecord(
+            sha256=_split_hash(prepared),
+            frozen=split.frozen,
+            verdict=prepared.card.verdict,
+            why=prepared.card.why,
+            **sizes,
+        ),
         "graph": graphs
         and GraphRecord(sha256=graphs.sha256, edges_per_atom=graphs.edges_per_atom, warnings=graphs.warnings),
     }

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from gbench.audit.card import SplitCard
 from gbench.dataset import Dataset
 from gbench.graphs import Graphs
 from gbench.model import Model
@@ -20,8 +21,8 @@ class Observer:
     def data(self, dataset: Dataset, target: str) -> None:
         """The dataset is loaded."""
 
-    def split(self, dataset: Dataset, split: Split) -> None:
-        """The split is made; rows without a label are out of it."""
+    def split(self, split: Split, card: SplitCard) -> None:
+        """The split is made and measured; rows without a label are out of it."""
 
     def graphs(self, graphs: Graphs, seconds: float) -> None:
         """The graphs are built or read."""

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from gbench.audit import SplitCard, get_card
 from gbench.batch import GraphTensors
 from gbench.cards import Target
 from gbench.crystals import FloatArray, IntArray
 from gbench.dataset import Dataset, load
 from gbench.elements import counts
-from gbench.errors import DataError
+from gbench.errors import DataError, SplitError
 from gbench.frozen import get_split
 from gbench.graphs import Graphs
 from gbench.observer import Observer
@@ -27,6 +28,8 @@ class Prepared:
     dataset: Dataset
     target: str
     split: Split
+    card: SplitCard
+    """The split, measured."""
     graphs: Graphs | None
 
     @property
@@ -44,11 +47,12 @@ class Prepared:
         return np.flatnonzero(np.isin(self.dataset.row_of_item(self.target), rows))
 
 
-def prepare(spec: RunSpec, observer: Observer) -> Prepared:
-    """Load the data, make the split, build the graphs.
+def prepare(spec: RunSpec, observer: Observer, *, allow_leak: bool = False) -> Prepared:
+    """Load the data, make and measure the split, build the graphs.
 
     Raises:
         DataError: the spec names a version that is not the one at hand, or a part has no label.
+        SplitError: the split leaks and ``allow_leak`` is false.
     """
     dataset = load(spec.dataset)
     if spec.version != dataset.card.version:
@@ -58,13 +62,26 @@ def prepare(spec: RunSpec, observer: Observer) -> Prepared:
         )
     observer.data(dataset, spec.target)
     split = labelled(get_split(dataset, spec.split), dataset.labelled_rows(spec.target), spec.target)
-    observer.split(dataset, split)
+    card = get_card(dataset, split, spec.split, spec.target)
+    observer.split(split, card)
+    if card.verdict == "leak":
+        check_leak(spec, card.why, allow_leak=allow_leak)
     if spec.graph is None:
-        return Prepared(dataset, spec.target, split, None)
+        return Prepared(dataset, spec.target, split, card, None)
     started = time.perf_counter()
     graphs = dataset.graphs(spec.graph)
     observer.graphs(graphs, time.perf_counter() - started)
-    return Prepared(dataset, spec.target, split, graphs)
+    return Prepared(dataset, spec.target, split, card, graphs)
+
+
+def check_leak(spec: RunSpec, why: str, *, allow_leak: bool) -> None:
+    """Raise SplitError unless leaks are allowed."""
+    if allow_leak:
+        return
+    raise SplitError(
+        f"the {spec.split.scheme} split of {spec.dataset} leaks: {why}; choose another (`gbench splits compare "
+        f"--dataset {spec.dataset}`), or --allow-leak, and the result carries the mark"
+    )
 
 
 def labelled(split: Split, rows: IntArray, target: str) -> Split:

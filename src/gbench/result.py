@@ -8,7 +8,7 @@ import pandas as pd
 from pyarrow import ArrowException
 from pydantic import ValidationError
 
-from gbench.cards import Frozen, Level, explain
+from gbench.cards import Frozen, Level, Verdict, explain
 from gbench.errors import DataError
 from gbench.spec import RunSpec
 from gbench.storage import atomic_path
@@ -62,6 +62,15 @@ class SplitRecord(Frozen):
     train: int
     val: int
     test: int
+    verdict: Verdict | None = None
+    """What the split was measured to be (:class:`gbench.audit.SplitCard`); None where it was not measured."""
+    why: str | None = None
+    """The numbers behind the verdict, in a sentence."""
+
+    @property
+    def leaks(self) -> bool:
+        """Whether test crystals have near-duplicates in train; the mark stays with the result."""
+        return self.verdict == "leak"
 
 
 class Cost(Frozen):

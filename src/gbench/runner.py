@@ -12,7 +12,7 @@ from gbench.errors import DataError, SpecError, StorageError
 from gbench.evaluate import Outcome, evaluate, failure
 from gbench.model import Estimator, Head, Inputs, Model
 from gbench.observer import Observer
-from gbench.prepare import Prepared, make_task, prepare
+from gbench.prepare import Prepared, check_leak, make_task, prepare
 from gbench.registry import dataset_card, model_class
 from gbench.result import RESULT_FILE, Result, read_predictions, read_result, write_result
 from gbench.spec import RunSpec
@@ -24,21 +24,29 @@ SPEC_FILE = "spec.json"
 LOCK_FILE = ".lock"
 
 
-def run(model: str, *, results: str | Path = "results", observer: Observer | None = None, **choices: Any) -> Result:
+def run(
+    model: str,
+    *,
+    results: str | Path = "results",
+    observer: Observer | None = None,
+    allow_leak: bool = False,
+    **choices: Any,
+) -> Result:
     """Train and evaluate one model; the Python form of ``gbench run``.
 
     ``choices`` are the fields of :class:`gbench.choices.Choices`: ``dataset``, ``target``, ``split``, ``fold``,
-    ``seed``, ``overrides``. The result lies in ``<results>/<run id>/``; a finished run is read, not repeated.
+    ``seed``, ``overrides``. The result lies in ``<results>/<run id>/``; a finished run is read, not repeated. A split
+    whose test part has near-duplicates in train is refused unless ``allow_leak``; the result is marked for ever.
 
     Raises:
         GbenchError: a choice that does not exist or does not fit, data that cannot be had, a folder that cannot be
             written; the message is one sentence with the fix.
     """
     chosen = validate(Choices, {"model": model, **choices}, "gbench.run", SpecError)
-    return run_spec(resolve(chosen), Path(results), observer)
+    return run_spec(resolve(chosen), Path(results), observer, allow_leak=allow_leak)
 
 
-def run_spec(spec: RunSpec, results: Path, observer: Observer | None = None) -> Result:
+def run_spec(spec: RunSpec, results: Path, observer: Observer | None = None, *, allow_leak: bool = False) -> Result:
     """The result of a spec, from ``<results>/<run id>/`` if it is there, else run.
 
     A run that fails leaves a Result with status ``error`` and raises; an interrupted one leaves a checkpoint.
@@ -52,9 +60,11 @@ def run_spec(spec: RunSpec, results: Path, observer: Observer | None = None) -> 
     try:
         finished = _finished(folder)
         if finished is not None:
+            if finished.split is not None and finished.split.leaks:
+                check_leak(spec, finished.split.why or "", allow_leak=allow_leak)
             observer.finished(finished, folder)
             return finished
-        return _run(spec, folder, observer)
+        return _run(spec, folder, observer, allow_leak=allow_leak)
     finally:
         lock.release()
 
@@ -87,7 +97,7 @@ def _finished(folder: Path) -> Result | None:
     return result
 
 
-def _run(spec: RunSpec, folder: Path, observer: Observer) -> Result:
+def _run(spec: RunSpec, folder: Path, observer: Observer, *, allow_leak: bool) -> Result:
     _remove_leftovers(folder)
     # written first: `gbench run --spec` resumes from it
     with atomic_path(folder / SPEC_FILE) as temporary:
@@ -95,7 +105,7 @@ def _run(spec: RunSpec, folder: Path, observer: Observer) -> Result:
     started = time.perf_counter()
     prepared: Prepared | None = None
     try:
-        prepared = prepare(spec, observer)
+        prepared = prepare(spec, observer, allow_leak=allow_leak)
         outcome = _train(spec, prepared, folder / CHECKPOINT_FILE, observer)
         result = evaluate(spec, prepared, outcome, folder, started)
     except StorageError:

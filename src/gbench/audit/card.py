@@ -4,12 +4,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from gbench.cards import Frozen, Level, Sha256
+from gbench.cards import Frozen, Level, Sha256, Verdict
 
 SCHEMA_VERSION = 1
 """Raised whenever the same split would get another card."""
 Depth = Literal["quick", "full"]
-Verdict = Literal["leak", "interpolation", "mild shift", "strong shift"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 

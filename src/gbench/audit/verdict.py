@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from gbench.audit.card import Distance, Duplicates, Shared, TargetShift, TwoSample, Verdict
+from gbench.audit.card import Distance, Duplicates, Shared, TargetShift, TwoSample
+from gbench.cards import Verdict
 
 LEAK_SHARE = 0.05
 """Share of test rows with a near-duplicate in train from which on a split leaks (ours). A model that remembers them is

@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -9,6 +10,7 @@ from typing import Any, Self
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from gbench import __version__
+from gbench.audit.card import SplitCard
 from gbench.cli.console import console, shorten
 from gbench.dataset import Dataset
 from gbench.elements import symbols
@@ -16,12 +18,13 @@ from gbench.graphs import Graphs
 from gbench.model import Model
 from gbench.observer import Observer
 from gbench.result import Result
-from gbench.shift import measure_shift
-from gbench.spec import RunSpec, Training
+from gbench.spec import RunSpec, SplitSpec, Training
 from gbench.splitting import Split
 from gbench.train import Epoch
 
 PLAIN_SECONDS = 5.0
+FEW = 4
+"""Names of what is held out that fit into a line."""
 FRAMEWORKS = {"pyg": "PyG", "dgl": "DGL", "torch": "torch", "scikit-learn": "scikit-learn", "numpy": "numpy"}
 
 
@@ -62,6 +65,17 @@ class QuietObserver(Observer):
         return self.interrupt.asked
 
 
+def _facts_of(spec: SplitSpec, split: Split) -> Iterator[str]:
+    """The fold, what it holds out, the scheme's own parameters, and of the others those that were chosen."""
+    yield f"fold {spec.fold}"
+    if 0 < len(split.held_out) <= FEW:
+        yield " ".join(split.held_out)
+    common = next(base.model_fields for base in type(spec).__bases__ if issubclass(base, SplitSpec))
+    for key, value in spec.model_dump(exclude={"scheme", "fold", "hold"}).items():
+        if key not in common or value != common[key].default:
+            yield f"{key} {value}"
+
+
 class ConsoleObserver(QuietObserver):
     """Prints the facts of a run, then its epochs: as a bar on a terminal, as a line every few seconds elsewhere."""
 
@@ -99,13 +113,12 @@ class ConsoleObserver(QuietObserver):
             f"{len(dataset.crystals):,} crystals, {elements} elements",
         )
 
-    def split(self, dataset: Dataset, split: Split) -> None:
+    def split(self, split: Split, card: SplitCard) -> None:
         """Scheme, sizes, measured shift."""
-        parameters = self.spec.split.model_dump(exclude={"scheme", "val_share", "seed", "n_folds"})
-        described = ", ".join(f"{key} {value}" for key, value in parameters.items())
+        described = ", ".join(_facts_of(self.spec.split, split))
         sizes = f"{len(split.train)} train  {len(split.val)} val  {len(split.test)} test"
         self._line("split ", f"{self.spec.split.scheme} ({described})", sizes)
-        console.print(f"         {measure_shift(dataset, split).describe()}", soft_wrap=True)
+        console.print(f"         {card.headline}", soft_wrap=True)
 
     def graphs(self, graphs: Graphs, seconds: float) -> None:
         """Graph spec, density, hash."""

@@ -63,6 +63,8 @@ def report(result: Result, floors: list[Result], results: Path, tracked: str | N
     console.print()
     console.print(f"test scores{unit}, {result.split.test if result.split else 0} crystals", style="dim")
     console.print(shown)
+    if result.split is not None and result.split.leaks:
+        console.print(f"marked as leaking: {result.split.why}", soft_wrap=True)
     for line in other_splits(result):
         console.print(line, soft_wrap=True)
     console.print()

@@ -1,6 +1,7 @@
 """``gbench run``: train and evaluate one model, beside the floors that matter."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,7 +30,7 @@ def run(
     target: Annotated[str | None, typer.Option("--target", "-t", help="Default: the dataset's own.")] = None,
     split: Annotated[
         str | None,
-        typer.Option("--split", "-s", help="A name of `gbench splits list`.", autocompletion=complete.schemes),
+        typer.Option("--split", "-s", help="Of `gbench splits list`, or `all`.", autocompletion=complete.schemes),
     ] = None,
     fold: Annotated[str | None, typer.Option("--fold", "-f", help="A number from 0, or `all`.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Of weights and batches.")] = None,
@@ -41,6 +42,10 @@ def run(
     ] = None,
     results: Annotated[Path, typer.Option("--results", help="Where results are written.")] = Path("results"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the Result and nothing else.")] = False,
+    allow_leak: Annotated[
+        bool,
+        typer.Option("--allow-leak", help="Train although test has near-duplicates in train; marks the result."),
+    ] = False,
     floors: Annotated[bool, typer.Option(help="Also run trees, knn and dummy on the same split.")] = True,
     tracking: Annotated[bool, typer.Option(help="Mirror results to MLflow.")] = True,
 ) -> None:
@@ -50,6 +55,11 @@ def run(
 
     given = {"model": model, "dataset": dataset, "target": target, "split": split, "seed": seed}
     chosen = {name: value for name, value in given.items() if value is not None}
+    if split == "all":
+        from gbench.cli.every_split import run_every_split
+
+        run_every_split(chosen, settings or [], results, allow_leak=allow_leak, as_json=as_json, tracking=tracking)
+        return
     if spec is None:
         specs = _specs(chosen, settings or [], fold or "0")
     elif chosen or settings or fold:
@@ -58,9 +68,9 @@ def run(
         specs = [_read_spec(spec, results)]
     done = []
     for one in specs:
-        result = _run_one(one, results, quiet=as_json)
-        beside = [] if as_json or not floors else _run_floors(one, results)
-        notes = [_track(results / r.run_id, quiet=as_json) for r in (result, *beside)] if tracking else []
+        result = run_one(one, results, quiet=as_json, allow_leak=allow_leak)
+        beside = [] if as_json or not floors else run_floors(one, results)
+        notes = [track_run(results / r.run_id, quiet=as_json) for r in (result, *beside)] if tracking else []
         done.append(result)
         if not as_json:
             report(result, beside, results, notes[0] if notes else None)
@@ -118,7 +128,8 @@ def _read_spec(name: str, results: Path) -> "RunSpec":
     return check(validate(RunSpec, raw.get("spec", raw), str(path), SpecError))
 
 
-def _run_one(spec: "RunSpec", results: Path, *, quiet: bool) -> "Result":
+def run_one(spec: "RunSpec", results: Path, *, quiet: bool, allow_leak: bool) -> "Result":
+    """Run a spec, watched; Ctrl-C says how to go on and leaves with 130."""
     from gbench.cli.progress import ConsoleObserver, QuietObserver, StopOnInterrupt
     from gbench.registry import model_card
     from gbench.runner import run_spec
@@ -127,16 +138,18 @@ def _run_one(spec: "RunSpec", results: Path, *, quiet: bool) -> "Result":
     with StopOnInterrupt() as interrupt:
         try:
             if quiet:
-                return run_spec(spec, results, QuietObserver(interrupt))
+                return run_spec(spec, results, QuietObserver(interrupt), allow_leak=allow_leak)
             with ConsoleObserver(spec, model_card(spec.model).framework, interrupt) as observer:
-                return run_spec(spec, results, observer)
+                return run_spec(spec, results, observer, allow_leak=allow_leak)
         except Interrupted:
             again = shlex.join(["gbench", "run", "--spec", spec.run_id, "--results", str(results)])
+            again += " --allow-leak" if allow_leak else ""
             errors.print(f"stopped; the checkpoint is safe. Go on with: {again}", soft_wrap=True)
             raise typer.Exit(130) from None
 
 
-def _run_floors(spec: "RunSpec", results: Path) -> "list[Result]":
+def run_floors(spec: "RunSpec", results: Path, names: Sequence[str] = FLOORS) -> "list[Result]":
+    """The floors on the same split, quietly; whoever allowed the model a leak allowed it to them."""
     from gbench.choices import Choices, resolve
     from gbench.cli.progress import QuietObserver, StopOnInterrupt
     from gbench.registry import dataset_card, model_card
@@ -145,7 +158,7 @@ def _run_floors(spec: "RunSpec", results: Path) -> "list[Result]":
     level = dataset_card(spec.dataset).targets[spec.target].level
     split = spec.split.model_dump(exclude={"scheme", "fold"})
     found = []
-    for name in FLOORS:
+    for name in names:
         if name == spec.model or level not in model_card(name).levels:
             continue
         floor = resolve(
@@ -155,11 +168,11 @@ def _run_floors(spec: "RunSpec", results: Path) -> "list[Result]":
             )
         )  # fmt: skip
         with StopOnInterrupt() as interrupt:
-            found.append(run_spec(floor, results, QuietObserver(interrupt)))
+            found.append(run_spec(floor, results, QuietObserver(interrupt), allow_leak=True))
     return found
 
 
-def _track(folder: Path, *, quiet: bool) -> str:
+def track_run(folder: Path, *, quiet: bool) -> str:
     """One line on where the run is in MLflow, or why it is not; tracking never fails a run."""
     from gbench.tracking import TrackingError, track
 
