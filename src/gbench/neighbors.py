@@ -114,7 +114,7 @@ def _in_processes(parts: Iterator[Part], spec: GraphSpec, workers: int) -> Itera
     from joblib import Parallel, delayed
 
     # arguments of this size travel faster through a pipe than through the files joblib would map them from
-    pool = Parallel(n_jobs=workers, return_as="generator", max_nbytes=None)
+    pool: Any = Parallel(n_jobs=workers, return_as="generator", max_nbytes=None)
     results: Iterator[tuple[int, Edges]] = pool(delayed(_sized_edges)(part, spec) for part in parts)
     return results
 
@@ -231,7 +231,8 @@ def _flat(part: Part, radius: float, raw: list[Any], rows: list[int], centres: I
         centre += first
     else:
         centre = centres[centre + np.repeat(np.searchsorted(centres, part.ptr[rows]), counts)]
-    distance = np.round(np.concatenate([found[3] for found in raw]), DECIMALS)
+    exact: FloatArray = np.concatenate([found[3] for found in raw])
+    distance = exact.round(DECIMALS)
     # nothing but an atom itself and an overlapping one is at distance zero
     keep = np.flatnonzero((distance < radius) & ((distance > 0) | (centre != neighbor)))
     image = np.concatenate([found[2] for found in raw]).astype(np.int32)
