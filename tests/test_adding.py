@@ -199,6 +199,11 @@ def test_a_new_version_stands_beside_the_old_one(tmp_path: Path) -> None:
         add(xyz(tmp_path), MINE)
 
 
+def test_an_empty_value_is_a_missing_label(tmp_path: Path) -> None:
+    labels = add(folder(tmp_path, "NaCl,-2\nCsCl,\nMgO,3\nLiF,4\n"), MINE).crystals.labels("e_form")
+    assert np.array_equal(labels, [-2, np.nan, 3, 4], equal_nan=True)
+
+
 class TestLevels:
     def test_node_labels_belong_to_sites(self, tmp_path: Path) -> None:
         added = add(folder(tmp_path, "NaCl,0,1.5\nNaCl,1,-1.5\nCsCl,1,0.5\nMgO,0,\nLiF,0,2\n"), MINE)
