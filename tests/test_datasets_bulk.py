@@ -18,9 +18,12 @@ from pymatgen.core import Structure
 from pymatgen.io.cif import CifParser
 
 from gbench.archives import tree_sha256
+from gbench.audit.facts import Facts, Parts
+from gbench.audit.shift import composition_distance
 from gbench.content import content, entries
 from gbench.dataset import Dataset, load
 from gbench.errors import DataError, FetchError
+from gbench.evaluate import independent_groups
 from gbench.fetch import fetch
 from gbench.reading.parallel import Structures
 from gbench.registry import dataset_card, dataset_folder
@@ -218,3 +221,11 @@ def test_the_table_of_datasets_says_what_the_card_says(name: str) -> None:
     for target, described in card.targets.items():
         assert f"`{target}`" in line
         assert described.unit == "1" or f"({described.unit})" in line
+
+
+def test_a_set_of_one_composition_has_a_shift_and_intervals(rng: np.random.Generator) -> None:
+    carbon = loaded("carbon24_4k")
+    few = Dataset(carbon.card, carbon.crystals.take(np.sort(rng.choice(len(carbon.crystals), 50, replace=False))))
+    parts = Parts(train=np.arange(30), val=np.arange(30, 40), test=np.arange(40, 50))
+    assert composition_distance(Facts(few), parts).ratio == 1
+    assert len(np.unique(independent_groups(few.crystals))) == 50
