@@ -4,7 +4,9 @@ import errno
 import gzip
 import json
 import pickle
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -468,6 +470,24 @@ def test_broken_binary_files_are_refused(tmp_path: Path) -> None:
     refused(whole, "is a graph target, not node", replace(MINE, level="node"))
     (tmp_path / "cut.xyz").write_text(xyz(tmp_path).read_text()[:-40])
     refused(tmp_path / "cut.xyz", "cut.xyz, frame 3: cannot be read")
+
+
+def test_other_databases_are_refused_and_left_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("create table mine (a int)")
+    for content in (path.read_bytes(), b""):
+        path.write_bytes(content)
+        refused(path, "other.db: not an ASE database")
+        assert path.read_bytes() == content
+
+
+def test_any_name_of_a_file_is_read_and_it_may_be_packed(tmp_path: Path) -> None:
+    plain = xyz(tmp_path)
+    (tmp_path / "a@1 b.xyz").write_bytes(plain.read_bytes())
+    assert len(add(tmp_path / "a@1 b.xyz", MINE).crystals) == 4
+    (tmp_path / "set.xyz.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    assert len(add(tmp_path / "set.xyz.gz", replace(MINE, name="packed")).crystals) == 4
 
 
 @pytest.mark.parametrize(
