@@ -9,14 +9,15 @@ from typing import Any, Self
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from gbench import __version__
+from gbench.audit import get_card
 from gbench.cli.console import console, shorten
+from gbench.cli.watch import watched
 from gbench.dataset import Dataset
 from gbench.elements import symbols
 from gbench.graphs import Graphs
 from gbench.model import Model
 from gbench.observer import Observer
 from gbench.result import Result
-from gbench.shift import measure_shift
 from gbench.spec import RunSpec, Training
 from gbench.splitting import Split
 from gbench.train import Epoch
@@ -100,12 +101,14 @@ class ConsoleObserver(QuietObserver):
         )
 
     def split(self, dataset: Dataset, split: Split) -> None:
-        """Scheme, sizes, measured shift."""
+        """Scheme, sizes, verdict of the split card."""
         parameters = self.spec.split.model_dump(exclude={"scheme", "val_share", "seed", "n_folds"})
         described = ", ".join(f"{key} {value}" for key, value in parameters.items())
         sizes = f"{len(split.train)} train  {len(split.val)} val  {len(split.test)} test"
         self._line("split ", f"{self.spec.split.scheme} ({described})", sizes)
-        console.print(f"         {measure_shift(dataset, split).describe()}", soft_wrap=True)
+        with watched("split card") as progress:
+            card = get_card(dataset, split, self.spec.split, self.spec.target, progress=progress)
+        console.print(f"         {card.headline}", soft_wrap=True)
 
     def graphs(self, graphs: Graphs, seconds: float) -> None:
         """Graph spec, density, hash."""
