@@ -185,7 +185,7 @@ def part_edges(part: Part, spec: GraphSpec) -> Edges:
     if len(short) and spec.on_short == "error":
         raise GraphError(_short_message(part, found, spec, int(short[0])))
     if spec.on_short == "grow":
-        short = _short(found, wanted := _attainable(part, wanted))
+        short = _short(found, wanted := attainable(part, wanted))
         if len(short):
             more = everything if spec.kind == "voronoi" else _grown(part, short, wanted, spec.cutoff)
             nearest = _nearest(more.where(np.isin(more.centre, short)), wanted, whole_shells=True)
@@ -273,7 +273,7 @@ def _short(found: Found, wanted: IntArray) -> IntArray:
     return np.flatnonzero(degree < wanted)
 
 
-def _attainable(part: Part, wanted: IntArray) -> IntArray:
+def attainable(part: Part, wanted: IntArray) -> IntArray:
     """(atoms,) neighbours an atom can have: in a molecule, no more than there are other atoms."""
     others = np.where(part.pbc.any(axis=1), np.iinfo(np.int64).max, np.diff(part.ptr) - 1)
     return np.asarray(np.minimum(wanted, np.repeat(others, np.diff(part.ptr))))
