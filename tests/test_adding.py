@@ -499,6 +499,7 @@ def test_any_name_of_a_file_is_read_and_it_may_be_packed(tmp_path: Path) -> None
         (replace(MINE, name="../x"), "a name is up to"),
         (replace(MINE, name=""), "a name is up to"),
         (replace(MINE, name="pbe_prototypes"), "gbench has a dataset of that name; choose another"),
+        (replace(MINE, name="QM9"), "differs from dataset 'qm9' in case alone"),
         (replace(MINE, version="../2"), "--version '../2': a version is up to"),
         (replace(MINE, target=" "), "--target is empty"),
         (replace(MINE, level="node"), "expected one value for each of its 2 sites"),
