@@ -232,6 +232,15 @@ class TestLevels:
         with pytest.raises(DataError, match="leave out --undirected"):
             add(table(tmp_path, "records", hop), replace(MINE, name="other", directed=False))
 
+    def test_a_crystal_may_have_no_labelled_pair(self, tmp_path: Path) -> None:
+        def few(made: list[dict[str, Any]]) -> None:
+            for count, row in enumerate(made):
+                row["e_form"] = [[0, 1, 0.5]] * (count > 0)
+
+        crystals = add(table(tmp_path, "records", few), MINE).crystals
+        assert crystals.crystal_of_pair.tolist() == [1, 2, 3]
+        assert len(load("mine").crystals.pairs) == 3
+
     def test_site_properties_and_arrays_are_node_labels(self, tmp_path: Path) -> None:
         def charge(row: int, atoms: Atoms) -> None:
             atoms.arrays["q"] = np.array([1.0, np.nan if row else -1.0])
