@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gbench.crystals import FloatArray, IntArray
 from gbench.errors import GraphError
-from gbench.neighbors import MAX_RADIUS_ANGSTROM, Found, Part, attainable, in_order, joined, refuse_overlaps, within
+from gbench.search import MAX_RADIUS_ANGSTROM, Found, Part, attainable, in_order, joined, refuse_overlaps, within
 from gbench.spec import GraphSpec
 
 START_RADIUS_ANGSTROM = 6.0
