@@ -4,7 +4,9 @@ import errno
 import gzip
 import json
 import pickle
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -199,6 +201,11 @@ def test_a_new_version_stands_beside_the_old_one(tmp_path: Path) -> None:
         add(xyz(tmp_path), MINE)
 
 
+def test_an_empty_value_is_a_missing_label(tmp_path: Path) -> None:
+    labels = add(folder(tmp_path, "NaCl,-2\nCsCl,\nMgO,3\nLiF,4\n"), MINE).crystals.labels("e_form")
+    assert np.array_equal(labels, [-2, np.nan, 3, 4], equal_nan=True)
+
+
 class TestLevels:
     def test_node_labels_belong_to_sites(self, tmp_path: Path) -> None:
         added = add(folder(tmp_path, "NaCl,0,1.5\nNaCl,1,-1.5\nCsCl,1,0.5\nMgO,0,\nLiF,0,2\n"), MINE)
@@ -224,6 +231,15 @@ class TestLevels:
         assert add(table(tmp_path, "records", hop), MINE).card.targets["e_form"].directed
         with pytest.raises(DataError, match="leave out --undirected"):
             add(table(tmp_path, "records", hop), replace(MINE, name="other", directed=False))
+
+    def test_a_crystal_may_have_no_labelled_pair(self, tmp_path: Path) -> None:
+        def few(made: list[dict[str, Any]]) -> None:
+            for count, row in enumerate(made):
+                row["e_form"] = [[0, 1, 0.5]] * (count > 0)
+
+        crystals = add(table(tmp_path, "records", few), MINE).crystals
+        assert crystals.crystal_of_pair.tolist() == [1, 2, 3]
+        assert len(load("mine").crystals.pairs) == 3
 
     def test_site_properties_and_arrays_are_node_labels(self, tmp_path: Path) -> None:
         def charge(row: int, atoms: Atoms) -> None:
@@ -465,6 +481,24 @@ def test_broken_binary_files_are_refused(tmp_path: Path) -> None:
     refused(tmp_path / "cut.xyz", "cut.xyz, frame 3: cannot be read")
 
 
+def test_other_databases_are_refused_and_left_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("create table mine (a int)")
+    for content in (path.read_bytes(), b""):
+        path.write_bytes(content)
+        refused(path, "other.db: not an ASE database")
+        assert path.read_bytes() == content
+
+
+def test_any_name_of_a_file_is_read_and_it_may_be_packed(tmp_path: Path) -> None:
+    plain = xyz(tmp_path)
+    (tmp_path / "a@1 b.xyz").write_bytes(plain.read_bytes())
+    assert len(add(tmp_path / "a@1 b.xyz", MINE).crystals) == 4
+    (tmp_path / "set.xyz.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    assert len(add(tmp_path / "set.xyz.gz", replace(MINE, name="packed")).crystals) == 4
+
+
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
@@ -474,6 +508,7 @@ def test_broken_binary_files_are_refused(tmp_path: Path) -> None:
         (replace(MINE, name="../x"), "a name is up to"),
         (replace(MINE, name=""), "a name is up to"),
         (replace(MINE, name="pbe_prototypes"), "gbench has a dataset of that name; choose another"),
+        (replace(MINE, name="QM9"), "differs from dataset 'qm9' in case alone"),
         (replace(MINE, version="../2"), "--version '../2': a version is up to"),
         (replace(MINE, target=" "), "--target is empty"),
         (replace(MINE, level="node"), "expected one value for each of its 2 sites"),

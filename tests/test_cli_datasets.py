@@ -6,6 +6,7 @@ import shlex
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
+from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,15 +14,17 @@ import ase.io
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from rich.console import Console
 
 from gbench import registry
 from gbench.archives import tree_sha256
 from gbench.cli import main
-from gbench.cli.dataset_info import histogram
+from gbench.cli.dataset_info import histogram, print_info
 from gbench.content import cache_dir, content_root
 from gbench.dataset import load
 from gbench.errors import FetchError
 from gbench.mirror import whereabouts
+from gbench.overview import overview
 from gbench.periodic_table import SHADES, brief, cells, shade, svg, text
 from gbench.registry import dataset_card
 
@@ -222,6 +225,21 @@ class TestInfo:
         assert (seen["crystals"], seen["atoms"], len(seen["elements"])) == (828, 2118, 44)
         assert sum(seen["targets"]["hirshfeld"]["histogram"]) == seen["targets"]["hirshfeld"]["labels"] == 2118
 
+    @pytest.mark.parametrize("width", [80, 100, 120, 160])
+    def test_lines_are_not_wider_than_the_terminal_and_bars_are_whole(
+        self, width: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shown = Console(width=width, file=StringIO(), highlight=False, markup=False)
+        monkeypatch.setattr("gbench.cli.dataset_info.console", shown)
+        dataset = load("pbe_prototypes")
+        print_info(dataset.card, overview(dataset), "")
+        assert isinstance(shown.file, StringIO)
+        lines = shown.file.getvalue().splitlines()
+        assert max(map(len, lines)) <= width
+        for name in dataset.card.targets:
+            (line,) = [line for line in lines if line.startswith(name) and "▕" in line]
+            assert line.index("▏") - line.index("▕") - 1 in (16, 32)
+
     def test_bibtex_alone(self, gbench: Gbench) -> None:
         assert gbench("datasets", "info", "pbe_prototypes", "--bibtex").out.startswith("@misc{pbe_prototypes_1,\n")
 
@@ -314,6 +332,17 @@ class TestPull:
             assert done.code == 2
             assert "or give --all" in done.err
         assert gbench("datasets", "pull", "qm10").err.startswith("error: no dataset 'qm10'; did you mean")
+
+
+def test_a_broken_card_does_not_hide_the_others(gbench: Gbench, data: Path) -> None:
+    gbench(*ADD)
+    (data / "datasets" / "mine" / "card.yaml").write_text("name: mine")
+    dataset_card.cache_clear()
+    done = gbench("datasets", "list")
+    assert done.code == 2
+    assert "pbe_prototypes@1" in done.out
+    assert "mine/card.yaml: key 'version' is missing" in done.err
+    assert "DAMAGED" in gbench("datasets", "verify", "mine", "pbe_prototypes").out
 
 
 class TestVerify:

@@ -17,10 +17,15 @@ from numpy.typing import NDArray
 from pymatgen.core import Structure
 from pymatgen.io.cif import CifParser
 
+from gbench import dataset as dataset_module
 from gbench.archives import tree_sha256
+from gbench.audit.facts import Facts, Parts
+from gbench.audit.shift import composition_distance
 from gbench.content import content, entries
+from gbench.crystals import Crystals
 from gbench.dataset import Dataset, load
 from gbench.errors import DataError, FetchError
+from gbench.evaluate import independent_groups
 from gbench.fetch import fetch
 from gbench.reading.parallel import Structures
 from gbench.registry import dataset_card, dataset_folder
@@ -218,3 +223,25 @@ def test_the_table_of_datasets_says_what_the_card_says(name: str) -> None:
     for target, described in card.targets.items():
         assert f"`{target}`" in line
         assert described.unit == "1" or f"({described.unit})" in line
+
+
+def test_a_set_of_one_composition_has_a_shift_and_intervals(rng: np.random.Generator) -> None:
+    carbon = loaded("carbon24_4k")
+    few = Dataset(carbon.card, carbon.crystals.take(np.sort(rng.choice(len(carbon.crystals), 50, replace=False))))
+    parts = Parts(train=np.arange(30), val=np.arange(30, 40), test=np.arange(40, 50))
+    assert composition_distance(Facts(few), parts).ratio == 1
+    assert len(np.unique(independent_groups(few.crystals))) == 50
+
+
+def test_a_loader_that_fails_leaves_no_part_of_a_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded("carbon24_4k")
+    monkeypatch.setenv("GBENCH_CACHE", str(tmp_path))
+
+    def half_way(files: list[Path]) -> Crystals:
+        raise DataError(f"{files[0].name}, line 7: unusable")
+
+    monkeypatch.setattr(dataset_module, "loader", lambda _: half_way)
+    with pytest.raises(DataError, match=r"val.csv, line 7: unusable"):
+        load("carbon24_4k")
+    assert not list(tmp_path.rglob("*.parquet"))
+    assert not list(tmp_path.rglob(".*"))

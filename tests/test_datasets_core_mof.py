@@ -17,9 +17,9 @@ from gbench.content import content
 from gbench.dataset import Dataset, load
 from gbench.errors import DataError, FetchError
 from gbench.fetch import fetch
-from gbench.neighbors import OVERLAP_ANGSTROM
 from gbench.reading.cif import read_cif
 from gbench.registry import dataset_card
+from gbench.search import OVERLAP_ANGSTROM
 
 CIF = """data_cell
 _space_group_name_H-M_alt 'P 1'

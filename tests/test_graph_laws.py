@@ -49,7 +49,7 @@ def close_calls(crystals: Crystals, spec: GraphSpec) -> bool:
     """Whether rounding noise may decide: a distance on the cut-off or on a shell's end, a face just large enough."""
     d = ase.neighborlist.neighbor_list("d", crystals.to_ase(0), 9.0)
     if spec.kind == "knn":
-        gaps = np.diff(np.sort(d))
+        gaps: NDArray[np.float64] = np.diff(np.sort(d))
         return bool((np.abs(d - spec.cutoff) < 1e-6).any() or (np.abs(gaps - 1e-3) < 1e-6).any())
     if spec.kind == "voronoi":
         fine = build_graphs(crystals, GraphSpec(kind="voronoi", cutoff=30.0, tol=5e-4, on_short="pad"))

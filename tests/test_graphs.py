@@ -169,7 +169,7 @@ def test_rounding_noise_changes_no_edge_even_on_the_cutoff(
 @pytest.mark.parametrize("spec", ALL_KINDS, ids=lambda spec: spec.kind)
 def test_processes_and_chunks_change_nothing(few: Crystals, spec: GraphSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = build_graphs(few, spec)
-    monkeypatch.setattr("gbench.neighbors.CHUNK_EDGES", 100)
+    monkeypatch.setattr("gbench.search.CHUNK_EDGES", 100)
     done: list[int] = []
     for workers in (1, 2):
         graphs = build_graphs(few, spec, workers=workers, progress=done.append)
@@ -180,7 +180,7 @@ def test_processes_and_chunks_change_nothing(few: Crystals, spec: GraphSpec, mon
 
 
 def test_a_mistake_found_by_another_process_is_told_as_such(few: Crystals, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gbench.neighbors.CHUNK_EDGES", 100)
+    monkeypatch.setattr("gbench.search.CHUNK_EDGES", 100)
     with pytest.raises(GraphError, match="has no neighbour within 1.0 Å"):
         build_graphs(few, GraphSpec(cutoff=1.0), workers=2)
 

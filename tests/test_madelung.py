@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from gbench.datasets.madelung.load import CHARGES, COULOMB_EV_ANGSTROM, DECIMALS, charges, ewald, shuffled
 from pymatgen.core import Structure
+from pymatgen.optimization.neighbors import find_points_in_spheres
 from scipy.constants import e as elementary_charge
 
 import gbench.dataset
@@ -41,6 +42,35 @@ def structure(crystals: Crystals, row: int) -> Structure:
     made = crystals.to_pymatgen(row)
     assert isinstance(made, Structure)
     return made
+
+
+def error_of_local_fit(dataset: Dataset, rows: range, radius: int) -> float:
+    """Mean error, V, on every fifth crystal of a linear fit to the charges within ``radius`` Å of a site."""
+    crystals, charge = dataset.crystals, charges()[dataset.crystals.numbers]
+    parts = []
+    for row in rows:
+        atoms = slice(crystals.ptr[row], crystals.ptr[row + 1])
+        own, lattice = charge[atoms], np.ascontiguousarray(crystals.cell[row])
+        search = (
+            crystals.positions[atoms],
+            crystals.positions[atoms],
+            float(radius),
+            np.ones(3, dtype=np.int64),
+            lattice,
+        )
+        centre, other, _, distance = find_points_in_spheres(*search, 1e-8)
+        far = distance > 1e-6
+        sums = np.zeros((2, radius, len(own)))
+        place = (distance[far].astype(int), centre[far])
+        np.add.at(sums[0], place, own[other[far]])
+        np.add.at(sums[1], place, own[other[far]] / distance[far])
+        length = (crystals.volume[row] / len(own)) ** (1 / 3)
+        parts.append(np.column_stack([*sums.reshape(-1, len(own)), own, own / length, np.ones(len(own))]))
+    known = np.concatenate(parts)
+    labels = np.concatenate([dataset.labels("potential")[crystals.ptr[row] : crystals.ptr[row + 1]] for row in rows])
+    held_out = np.repeat(np.arange(len(parts)) % 5 == 0, [len(part) for part in parts])
+    fit = np.linalg.lstsq(known[~held_out], labels[~held_out], rcond=None)[0]
+    return float(np.abs(known[held_out] @ fit - labels[held_out]).mean())
 
 
 class TestEwald:
@@ -128,6 +158,14 @@ class TestDataset:
             assert distance.min(axis=0).max() < 1e-8
             assert distance.min(axis=1).max() < 1e-8
         assert shuffled(few).sha256() == dealt.sha256()
+
+    def test_shuffled_half_asks_for_range_and_ordered_half_does_not(self, madelung: Dataset) -> None:
+        half = len(madelung.crystals) // 2
+        ordered, shuffled_half = range(0, half, 3), range(half, 2 * half, 3)
+        near, far = (error_of_local_fit(madelung, shuffled_half, radius) for radius in (3, 8))
+        assert near > 2
+        assert far < near / 5
+        assert error_of_local_fit(madelung, ordered, 3) < near / 4
 
     def test_second_load_reads_the_cache(self, madelung: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(_: str) -> Crystals:

@@ -254,9 +254,7 @@ def test_two_processes_on_one_run_do_not_mix(tmp_path: Path) -> None:
 
 class TestLeak:
     def test_a_split_that_leaks_is_refused_before_training(self, results: Path) -> None:
-        with pytest.raises(
-            SplitError, match="random split of pbe_prototypes leaks: 9. % of test crystals have a near"
-        ):
+        with pytest.raises(SplitError, match="random split of pbe_prototypes leaks: 9. % of test crystals have a near"):
             gbench.run("cgcnn", split="random", results=results)
 
     def test_the_mark_stays_with_the_result(self, results: Path) -> None:

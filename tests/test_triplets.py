@@ -1,6 +1,7 @@
 """Pairs of edges are those a plain loop finds, with the angles of the structure, in both frameworks."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -135,3 +136,11 @@ def test_a_molecules_line_graph_is_that_of_dgl() -> None:
     first, second = dgl.line_graph(batch.dgl(), backtracking=False).edges()
     expected = set(zip(first.tolist(), second.tolist(), strict=True))
     assert set(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)) == expected
+
+
+def test_the_example_of_the_documentation_runs() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "graphs.md").read_text(encoding="utf-8")
+    seen: dict[str, Any] = {}
+    exec(page.partition("```python\n")[2].partition("```")[0], seen)
+    assert seen["data"].num_nodes == seen["batch"].edge_index.shape[1]
+    assert seen["batch"].edge_weight is not None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from gbench.crystals import Crystals, FloatArray, IntArray, ranges
 from gbench.elements import symbols
@@ -51,10 +52,12 @@ def load(files: Sequence[Path]) -> Crystals:
     # NaN, where an element has no charge, is not zero
     ionic = crystals.take(np.flatnonzero(np.add.reduceat(formal, crystals.ptr[:-1]) == 0))
     both = _joined(ionic, shuffled(ionic))
-    found = [
-        ewald(both.cell[row], both.positions[atoms], charge[both.numbers[atoms]])
-        for row, atoms in enumerate(map(slice, both.ptr[:-1], both.ptr[1:]))
-    ]
+    # the matrices are small: threads only wait for each other, long ones where other work has the cores
+    with threadpool_limits(1):
+        found = [
+            ewald(both.cell[row], both.positions[atoms], charge[both.numbers[atoms]])
+            for row, atoms in enumerate(map(slice, both.ptr[:-1], both.ptr[1:]))
+        ]
     return dataclasses.replace(
         both,
         graph_targets={"energy": np.round([one.energy for one in found], DECIMALS)},

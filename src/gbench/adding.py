@@ -17,7 +17,7 @@ from gbench.elements import reduced_formulas
 from gbench.errors import CardError, DataError
 from gbench.reading.anything import read_entries
 from gbench.reading.labelled import Labelled, choose, label, select, stated_method
-from gbench.registry import dataset_card
+from gbench.registry import dataset_card, dataset_names
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 NOT_STATED = "not stated"
@@ -101,6 +101,10 @@ def _check_name(request: Request) -> None:
         )
     if request.name in entries("datasets"):
         raise DataError(f"--name {request.name}: gbench has a dataset of that name; choose another")
+    alike = [name for name in dataset_names() if name.lower() == request.name.lower() and name != request.name]
+    if alike:
+        # many file systems hold them in one folder
+        raise DataError(f"--name {request.name}: differs from dataset {alike[0]!r} in case alone; choose another name")
     taken = versions(request.name)
     if request.version in taken:
         raise DataError(

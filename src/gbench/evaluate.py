@@ -108,8 +108,13 @@ def weights_file(fitted: Fit) -> bytes:
 
 
 def independent_groups(crystals: Crystals) -> IntArray:
-    """(n,) group of each crystal: crystals of one reduced formula are not independent evidence."""
-    return np.unique(reduced_formulas(crystals), return_inverse=True)[1].astype(np.int64)
+    """(n,) group of each crystal: crystals of one reduced formula are not independent evidence.
+
+    Where all have one formula, as in a set of polymorphs, it is about crystals that one wants to know, and each stands
+    for itself.
+    """
+    names, groups = np.unique(reduced_formulas(crystals), return_inverse=True)
+    return np.arange(len(crystals)) if len(names) == 1 else groups.astype(np.int64)
 
 
 def _prediction_frame(prepared: Prepared, part: str, items: IntArray, predictions: FloatArray) -> pd.DataFrame:

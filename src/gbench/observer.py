@@ -1,8 +1,10 @@
 """What watches a run."""
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from gbench.audit.card import SplitCard
+from gbench.audit.facts import Progress, silent
 from gbench.dataset import Dataset
 from gbench.graphs import Graphs
 from gbench.model import Model
@@ -20,6 +22,10 @@ class Observer:
 
     def data(self, dataset: Dataset, target: str) -> None:
         """The dataset is loaded."""
+
+    def measuring(self) -> AbstractContextManager[Progress]:
+        """While the split is measured: what hears how far that is."""
+        return nullcontext(silent)
 
     def split(self, split: Split, card: SplitCard) -> None:
         """The split is made and measured; rows without a label are out of it."""

@@ -62,7 +62,8 @@ def prepare(spec: RunSpec, observer: Observer, *, allow_leak: bool = False) -> P
         )
     observer.data(dataset, spec.target)
     split = labelled(get_split(dataset, spec.split), dataset.labelled_rows(spec.target), spec.target)
-    card = get_card(dataset, split, spec.split, spec.target)
+    with observer.measuring() as progress:
+        card = get_card(dataset, split, spec.split, spec.target, progress=progress)
     observer.split(split, card)
     if card.verdict == "leak":
         check_leak(spec, card.why, allow_leak=allow_leak)

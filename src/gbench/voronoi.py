@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gbench.crystals import FloatArray, IntArray
 from gbench.errors import GraphError
-from gbench.neighbors import MAX_RADIUS_ANGSTROM, Found, Part, in_order, joined, refuse_overlaps, within
+from gbench.search import MAX_RADIUS_ANGSTROM, Found, Part, attainable, in_order, joined, refuse_overlaps, within
 from gbench.spec import GraphSpec
 
 START_RADIUS_ANGSTROM = 6.0
@@ -52,11 +52,13 @@ def faces(part: Part, spec: GraphSpec) -> Found:
     """
     pending, radius, done = np.arange(len(part.positions)), START_RADIUS_ANGSTROM, []
     is_open = np.asarray(~part.pbc.all(axis=1))[part.crystal_of_atom]
+    others = attainable(part, np.full(len(part.positions), np.iinfo(np.int64).max))
     while len(pending):
         candidates = within(part, radius, pending)
         refuse_overlaps(part, candidates)
         cells = _cells(part, candidates, pending)
-        whole = (2 * cells.extent <= radius) | (is_open[pending] & (radius >= OPEN_RADIUS_ANGSTROM))
+        everyone = np.bincount(candidates.centre, minlength=len(others))[pending] == others[pending]
+        whole = (2 * cells.extent <= radius) | everyone | (is_open[pending] & (radius >= OPEN_RADIUS_ANGSTROM))
         ready = np.zeros(len(part.positions), dtype=bool)
         ready[pending[whole]] = True
         shared = np.round(cells.weight, WEIGHT_DECIMALS) > (spec.tol or 0.0)

@@ -1,13 +1,17 @@
 """A CIF is read as its authors meant it, or refused in one sentence."""
 
 import math
+import re
+import warnings
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
+from pymatgen.io.cif import CifParser, CifWriter
 
+from gbench.dataset import Dataset
 from gbench.errors import DataError, GbenchError
 from gbench.reading.cell import cell_matrix, cosine
 from gbench.reading.cif import CifCrystal, read_cif
@@ -77,6 +81,24 @@ def test_rounded_special_positions_are_one_atom(third: str) -> None:
     two = f"{1 - float(third.partition('(')[0]):.9g}"
     crystal = read_cif(f"{WURTZITE}Zn1 Zn {third} {two} 0\nO1 O {third} {two} 0.382\n", "ZnO.cif")
     assert crystal.numbers.tolist() == [30, 30, 8, 8]
+
+
+def test_what_pymatgen_writes_with_symmetry_is_read_back(phonons: Dataset, rng: np.random.Generator) -> None:
+    """Real crystals of many space groups, listed as their asymmetric unit and all operations."""
+    numbers = set()
+    for row in rng.choice(len(phonons.crystals), 80, replace=False):
+        structure = phonons.crystals.to_pymatgen(int(row))
+        assert isinstance(structure, Structure)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            text = str(CifWriter(structure, symprec=0.01, significant_figures=8))
+            theirs = CifParser.from_str(text).parse_structures(primitive=False)[0]
+        ours = as_pymatgen(read_cif(text, f"{row}.cif"))
+        numbers.add(re.search(r"Int_Tables_number\s+(\d+)", text)[1])  # type: ignore[index]
+        assert ours.composition == theirs.composition
+        mine, other = (np.sort(structure.distance_matrix, axis=None) for structure in (ours, theirs))
+        assert mine == pytest.approx(other, abs=1e-4)
+    assert len(numbers) > 20
 
 
 def test_listed_operations_come_before_the_name() -> None:

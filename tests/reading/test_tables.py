@@ -44,7 +44,7 @@ def test_missing_labels_are_nan(path: Path) -> None:
     assert values[[0, 4]].tolist() == [1e-3, -2]
 
 
-@pytest.mark.parametrize("value", ["much", "inf", "-inf", "1e999", "1,5", "1 2", "0x10"])
+@pytest.mark.parametrize("value", ["much", "inf", "-inf", "1e999", "1,5", "1 2", "0x10", "1_000"])
 def test_what_is_no_number_is_refused(path: Path, value: str) -> None:
     with pytest.raises(DataError, match=r"labels.csv, line 2: value is '.*', not a number"):
         table(path, f'a,1\nb,"{value}"\n', "id", "value").numbers("value")

@@ -16,7 +16,6 @@ from gbench.dataset import Dataset
 from gbench.elements import reduced_formulas
 from gbench.errors import SplitError
 from gbench.frozen import freeze, frozen_path, get_split, read_frozen
-from gbench.shift import measure_shift
 from gbench.spec import GroupedSplit, SplitSpec
 from gbench.splitting import Split, make_spec, make_split, schemes
 from gbench.splitting.folds import MIN_TRAIN_SHARE, grouped_fold
@@ -135,13 +134,6 @@ def test_leaving_one_cluster_out_is_a_fold_per_cluster(prototypes: Dataset) -> N
         split = make_split(prototypes, spec.model_copy(update={"fold": fold}))
         assert len(set(groups[split.test])) == 1
         assert len(set(groups[split.train])) >= 7
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_splits_at_random_show_no_shift_and_clusters_do(prototypes: Dataset, seed: int) -> None:
-    for spec in (make_spec("random", seed=seed), make_spec("formula", seed=seed)):
-        assert "no shift" in measure_shift(prototypes, make_split(prototypes, spec)).describe()
-    assert measure_shift(prototypes, make_split(prototypes, make_spec("cluster", seed=seed))).ratio > 1.3
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,8 @@ class Distance(Frozen):
     """Mean over test items."""
     random: float
     """The same where whole compositions are dealt at random to parts of equal sizes; mean of several draws."""
+    random_highest: float
+    """The largest of the draws: what chance alone can reach on a set of this size."""
     ratio: float
     """``test / random``; 1 where items do not differ at all."""
     histogram: Histogram | None = None
@@ -108,10 +110,10 @@ class HeldOut(Frozen):
     """A group that is in test and not in train."""
 
     kind: str
-    """``element``, ``space group``, ..."""
+    """``element``, ``space group``, ...; the scheme's name for what the scheme itself names."""
     name: str
-    count: int
-    """Test rows that belong to it."""
+    count: int | None = None
+    """Test rows that belong to it, where that was counted."""
 
 
 class Points(Frozen):

@@ -35,5 +35,5 @@ def tell_apart(facts: Facts, parts: Parts, seed: int = 0) -> TwoSample | None:
     for fitted, asked in folds.split(rows, is_test, groups):
         forest = RandomForestClassifier(TREES, min_samples_leaf=3, class_weight="balanced", random_state=seed, n_jobs=1)
         forest.fit(facts.features[rows[fitted]], is_test[fitted])
-        found[asked] = forest.predict_proba(facts.features[rows[asked]])[:, 1]
+        found[asked] = np.asarray(forest.predict_proba(facts.features[rows[asked]]))[:, 1]
     return TwoSample(auc=float(roc_auc_score(is_test, found)), rows=len(rows))

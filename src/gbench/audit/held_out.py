@@ -8,17 +8,22 @@ from numpy.typing import NDArray
 from gbench.audit.card import HeldOut
 from gbench.audit.facts import Facts, Parts
 from gbench.elements import element_property, symbols
+from gbench.spec import SplitSpec
+from gbench.splitting import Split
 
 MOST = 12
 """Groups of each kind that are named, the largest first."""
 
 
-def held_out(facts: Facts, parts: Parts) -> tuple[HeldOut, ...]:
+def held_out(facts: Facts, parts: Parts, split: Split, spec: SplitSpec) -> tuple[HeldOut, ...]:
     """Elements, periods and groups of the periodic table, crystal systems and space groups that train lacks.
 
-    They are measured, whatever the scheme meant to hold out.
+    They are measured, whatever the scheme meant to hold out. What else the scheme says it held out comes first.
     """
-    return tuple(found for kind, table in _tables(facts) for found in _absent(kind, table, parts))
+    measured = [found for kind, table in _tables(facts) for found in _absent(kind, table, parts)]
+    known = {found.name for found in measured}
+    said = [HeldOut(kind=spec.scheme, name=name) for name in split.held_out if name not in known]
+    return (*(said if len(said) <= MOST else ()), *measured)
 
 
 Table = dict[str, NDArray[np.bool_]]

@@ -1,9 +1,9 @@
 """Comparing crystals in processes: StructureMatcher on structures that are reduced once."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -53,11 +53,12 @@ def run_jobs(jobs: Sequence[Job], crystals: Crystals, progress: Progress) -> Ite
     jobs = sorted(jobs, key=lambda job: (-job.seconds, job.tests))
     total, done = sum(len(job.tests) for job in jobs), 0
     works = (_work(job, crystals) for job in jobs)
-    results: Iterable[list[Outcome]] = map(compare, works)
+    results: Any = map(compare, works)
     if sum(job.seconds for job in jobs) > PARALLEL_SECONDS and (cores := _cores()) > 1:
         from joblib import Parallel, delayed
 
         results = Parallel(cores, return_as="generator", max_nbytes=None)(delayed(compare)(work) for work in works)
+    outcomes: list[Outcome]
     for outcomes in results:
         done += len(outcomes)
         progress("near-duplicates", done, total)

@@ -26,7 +26,7 @@ from gbench.audit.shift import composition_distance, histogram, structure_distan
 from gbench.audit.verdict import Evidence, judge
 from gbench.crystals import FloatArray, IntArray
 from gbench.errors import SplitError
-from gbench.spec import AnySplit
+from gbench.spec import SplitSpec
 from gbench.splitting import LETTERS, Split
 
 SEARCH_SECONDS: dict[Depth, float] = {"quick": 8.0, "full": 400.0}
@@ -36,7 +36,7 @@ MOST_POINTS = 300
 
 
 def audit(
-    facts: Facts, split: Split, spec: AnySplit, target: str, depth: Depth = "full", progress: Progress = silent
+    facts: Facts, split: Split, spec: SplitSpec, target: str, depth: Depth = "full", progress: Progress = silent
 ) -> SplitCard:
     """The card of a split of a dataset for a target: everything that science asks of a split, measured.
 
@@ -73,7 +73,7 @@ def audit(
         sizes=Sizes(train=len(parts.train), val=len(parts.val), test=len(parts.test)),
         **{name: value for name, value in evidence._asdict().items() if name != "noun"},
         floors=floors(facts, parts, target, progress) if full else (),
-        held_out=held_out(facts, parts) if full else (),
+        held_out=held_out(facts, parts, split, spec) if full else (),
         points=_points(facts, parts) if full else None,
         **judgement._asdict(),
     )
@@ -140,7 +140,8 @@ def _target_shift(facts: Facts, parts: Parts, target: str) -> TargetShift:
         return np.sort(values[~np.isnan(values)])
 
     train, test = of(parts.train), of(parts.test)
-    return TargetShift(ks=float(ks_2samp(train, test, method="asymp").statistic), histogram=histogram(test, train))
+    found: Any = ks_2samp(train, test, method="asymp")
+    return TargetShift(ks=float(found.statistic), histogram=histogram(test, train))
 
 
 def _points(facts: Facts, parts: Parts, seed: int = 0) -> Points:

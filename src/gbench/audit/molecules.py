@@ -41,14 +41,14 @@ def match_molecules(molecules: Molecules, train: IntArray, test: IntArray) -> li
 
 def _match(crystals: Crystals, train: IntArray, test: IntArray) -> list[Outcome]:
     """The same for molecules of one formula."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     distances, starts = sorted_distances(crystals, np.concatenate([train, test]))
     if not len(starts):
         # single atoms are all alike
         return [Outcome(row, int(train[0]), EXACT, 1) for row in test.tolist()]
     means = np.add.reduceat(distances, starts, axis=1) / np.diff(np.append(starts, distances.shape[1]))
-    tree = cKDTree(means[: len(train)])
+    tree = KDTree(means[: len(train)])
     near = tree.query_ball_point(means[len(train) :], NEAR_ANGSTROM + 1e-9, p=np.inf)
     found = []
     for place, candidates in enumerate(near):

@@ -6,8 +6,9 @@ from gbench.audit.card import Distance, Histogram
 from gbench.audit.facts import Facts, Parts
 from gbench.crystals import FloatArray, IntArray
 
-DRAWS = 5
-MOST_QUERIES = 2000
+DRAWS = 20
+"""Random deals; a distance beyond all of them is no chance."""
+MOST_QUERIES = 1000
 """Test items whose distance is measured; the mean of so many is known to a few percent."""
 BINS = 24
 
@@ -27,7 +28,7 @@ def composition_distance(facts: Facts, parts: Parts, seed: int = 0) -> Distance:
     for _ in range(DRAWS):
         dealt = rng.permutation(len(points))
         rest = dealt[size:]
-        draws.append(_nearest(points, rest[: max(1, min(len(train), len(rest)))], dealt[:size], rng))
+        draws.append(_nearest(points, rest[: max(1, min(len(train), len(rest)))], dealt[: size or 1], rng))
     return _distance(_nearest(points, train, test, rng), draws)
 
 
@@ -70,11 +71,12 @@ def _nearest(vectors: FloatArray, train: IntArray, test: IntArray, rng: np.rando
 
 
 def _distance(test: FloatArray, draws: list[FloatArray]) -> Distance:
-    random = float(np.mean([draw.mean() for draw in draws]))
-    mean = float(test.mean())
+    means = [float(draw.mean()) for draw in draws]
+    random, mean = float(np.mean(means)), float(test.mean())
     return Distance(
         test=mean,
         random=random,
+        random_highest=max(means),
         ratio=mean / random if random else 1.0,
         histogram=histogram(test, np.concatenate(draws), low=0.0),
     )

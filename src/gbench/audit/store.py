@@ -13,7 +13,7 @@ from gbench.cards import Frozen, Sha256, validate
 from gbench.content import cache_dir, content
 from gbench.dataset import Dataset
 from gbench.errors import SplitError
-from gbench.spec import AnySplit
+from gbench.spec import SplitSpec
 from gbench.splitting import Split
 from gbench.storage import atomic_path
 
@@ -31,7 +31,7 @@ class CardFile(Frozen):
 def get_card(
     dataset: Dataset | Facts,
     split: Split,
-    spec: AnySplit,
+    spec: SplitSpec,
     target: str,
     depth: Depth = "quick",
     progress: Progress = silent,
@@ -54,7 +54,7 @@ def get_card(
     return card
 
 
-def stored_card(facts: Facts, split: Split, spec: AnySplit, target: str, depth: Depth) -> SplitCard | None:
+def stored_card(facts: Facts, split: Split, spec: SplitSpec, target: str, depth: Depth) -> SplitCard | None:
     """The card that is stored for exactly this, or None."""
     name, content_hash = facts.dataset.card.name, facts.dataset.sha256
     split_hash = assignment_sha256(facts, split, target)

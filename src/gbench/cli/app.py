@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gbench import __version__
-from gbench.cli import datasets, doctor, graphs, leaderboard, models, run, splits, track
+from gbench.cli import datasets, doctor, graphs, leaderboard, models, run, split_cards, splits, track
 
 app = typer.Typer(
     name="gbench",
@@ -36,6 +36,8 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(graphs.app, name="graphs")
 app.add_typer(models.app, name="models")
+splits.app.command("audit")(split_cards.audit)
+splits.app.command("compare")(split_cards.compare)
 app.add_typer(splits.app, name="splits")
 app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(track.app, name="track")

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 from gbench.cli.console import console, decimals, table
 
 if TYPE_CHECKING:
-    from gbench.cards import DatasetCard
+    from gbench.cards import DatasetCard, Target
     from gbench.overview import LabelOverview, Overview
 
 BARS = " ▁▂▃▄▅▆▇█"
+WIDE = 106
+"""Columns from which on every fact about the labels has room."""
 OF = {"graph": "crystal", "node": "site", "edge": "pair"}
 
 
@@ -19,7 +21,7 @@ def print_info(card: "DatasetCard", seen: "Overview | None", absent: str) -> Non
     console.print(" ".join(card.description.split()))
     console.print()
     if seen is None:
-        _print_facts([("crystals", f"{card.crystals:,}"), ("content", absent)])
+        _print_facts([("crystals", f"{card.crystals:,}"), ("data", absent)])
         _print_targets(card)
     else:
         _print_facts(_sizes(seen))
@@ -35,6 +37,10 @@ def histogram(counts: Sequence[int]) -> str:
     """Bars of one line; a bin that holds anything shows at least the lowest bar."""
     most = max(counts, default=0)
     return "".join(BARS[0 if count == 0 else max(1, round(8 * count / most))] for count in counts)
+
+
+def _halved(counts: Sequence[int]) -> list[int]:
+    return [sum(counts[start : start + 2]) for start in range(0, len(counts), 2)]
 
 
 def _print_facts(facts: Sequence[tuple[str, str]]) -> None:
@@ -81,28 +87,43 @@ def _print_targets(card: "DatasetCard") -> None:
 
 
 def _print_labels(card: "DatasetCard", seen: "Overview") -> None:
+    """A line per target; a narrow terminal gets fewer columns and coarser bars, never wrapped ones."""
+    wide = console.width >= WIDE
+    rows = [_label_row(name, target, seen.targets[name], wide=wide) for name, target in card.targets.items()]
+    columns = [column for column in rows[0] if any(row[column] for row in rows)]
+    shown = table(*columns, right=("labels", "missing", "min", "max", "mean", "noise"))
+    for column in shown.columns:
+        column.no_wrap = True
+    for row in rows:
+        shown.add_row(*(row[column] for column in columns))
     console.print()
-    right = ("labels", "missing", "min", "max", "mean", "noise")
-    columns = ("target", "unit", "per", "labels", "missing", "min", "from min to max", "max", "mean", "noise")
-    shown = table(*columns, right=right)
-    for name, target in card.targets.items():
-        labels = seen.targets[name]
-        known = f"{labels.labels:,}", f"{labels.missing:,}" if labels.missing else "none"
-        noise = f"{target.noise:g}" if target.noise else ""
-        low, high, mean = _numbers(labels)
-        bars = f"{labels.mean:.1%} are 1" if target.task == "classification" else f"▕{histogram(labels.histogram)}▏"
-        shown.add_row(name, target.unit, OF[target.level], *known, low, bars, high, mean, noise)
     console.print(shown)
     console.print()
     for name, target in card.targets.items():
         console.print(f"{name}: {' '.join(target.description.split())}")
 
 
+def _label_row(name: str, target: "Target", labels: "LabelOverview", *, wide: bool) -> dict[str, str]:
+    """Column -> text; a column that is empty in every row is left out."""
+    low, high, mean = _numbers(labels)
+    counts = labels.histogram if wide else _halved(labels.histogram)
+    bars = f"{labels.mean:.1%} are 1" if target.task == "classification" else f"▕{histogram(counts)}▏"
+    row = {"target": name, "unit": target.unit}
+    if wide:
+        row["per"] = OF[target.level]
+    row |= {"labels": f"{labels.labels:,}", "missing": f"{labels.missing:,}" if labels.missing else ""}
+    row |= {"min": low, "from min to max": bars, "max": high}
+    if wide:
+        row |= {"mean": mean, "noise": f"{target.noise:g}" if target.noise else ""}
+    return row
+
+
 def _numbers(labels: "LabelOverview") -> tuple[str, str, str]:
     if not labels.labels:
         return "", "", ""
     places = min(decimals([labels.std or labels.max]), 4)
-    low, high, mean = (f"{value:.{places}f}" for value in (labels.min, labels.max, labels.mean))
+    # + 0.0: no minus before a zero
+    low, high, mean = (f"{round(value, places) + 0.0:.{places}f}" for value in (labels.min, labels.max, labels.mean))
     return low, high, mean
 
 

@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -11,7 +12,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from gbench import __version__
 from gbench.audit.card import SplitCard
+from gbench.audit.facts import Progress as Measuring
 from gbench.cli.console import console, shorten
+from gbench.cli.watch import watched
 from gbench.dataset import Dataset
 from gbench.elements import symbols
 from gbench.graphs import Graphs
@@ -112,6 +115,10 @@ class ConsoleObserver(QuietObserver):
             f"{dataset.card.name}@{dataset.card.version} / {target} ({unit})",
             f"{len(dataset.crystals):,} crystals, {elements} elements",
         )
+
+    def measuring(self) -> AbstractContextManager[Measuring]:
+        """A bar where measuring a large split takes its time."""
+        return watched("measuring the split")
 
     def split(self, split: Split, card: SplitCard) -> None:
         """Scheme, sizes, measured shift."""

@@ -46,20 +46,22 @@ def show_split(
     settings: Settings = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """All folds of a scheme on a dataset: sizes, hash, shift."""
+    """All folds of a scheme on a dataset: sizes, hash, verdict."""
+    from gbench.audit import Facts, get_card
     from gbench.dataset import load
     from gbench.frozen import get_split
-    from gbench.shift import measure_shift
     from gbench.splitting import fold_count
 
     loaded = load(dataset)
     spec = _spec(loaded, scheme, settings, target)
+    facts = Facts(loaded)
     rows = []
     for fold in range(fold_count(loaded, spec)):
-        split = get_split(loaded, spec.model_copy(update={"fold": fold}))
-        shift = measure_shift(loaded, split)
+        one = spec.model_copy(update={"fold": fold})
+        split = get_split(loaded, one)
+        card = get_card(facts, split, one, target or loaded.card.default_target)
         sizes = {"train": len(split.train), "val": len(split.val), "test": len(split.test)}
-        rows.append((fold, sizes, split, shift))
+        rows.append((fold, sizes, split, card))
     if as_json:
         print_json(
             [
@@ -68,19 +70,22 @@ def show_split(
                     **sizes,
                     "sha256": split.sha256,
                     "frozen": split.frozen,
-                    "nearest_train_distance": shift.distance,
-                    "nearest_train_distance_random": shift.random_distance,
-                    "shared_formulas": shift.shared_formulas,
+                    "verdict": card.verdict,
+                    "why": card.why,
+                    "nearest_train_distance": card.composition.test,
+                    "nearest_train_distance_random": card.composition.random,
+                    "shared_formulas": card.shared.formula.share,
+                    "near_duplicates": card.duplicates.near.share,
                 }
-                for fold, sizes, split, shift in rows
+                for fold, sizes, split, card in rows
             ]
         )
         return
     columns = ("fold", "train", "val", "test")
-    shown = table(*columns, "shift", "sha256", "frozen", right=columns)
-    for fold, sizes, split, shift in rows:
+    shown = table(*columns, "verdict", "sha256", "frozen", right=columns)
+    for fold, sizes, split, card in rows:
         counts = (str(size) for size in sizes.values())
-        shown.add_row(str(fold), *counts, shift.describe(), split.sha256[:12], "yes" if split.frozen else "no")
+        shown.add_row(str(fold), *counts, card.headline, split.sha256[:12], "yes" if split.frozen else "no")
     console.print(shown)
 
 

@@ -48,7 +48,7 @@ def _read_file(path: Path, id_column: str | None) -> list[Entry]:
             start = file.read(2)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in (".gz", ".xz", ".bz2", ".zip")]
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
     suffix = suffixes[-1] if suffixes else ""
     # a pickle begins with its protocol, 2 to 5
     if suffix in PICKLES or (start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")):

@@ -1,9 +1,12 @@
 """Extended XYZ files and ASE databases."""
 
+import gzip
+import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,11 +27,13 @@ def read_xyz(path: Path, id_column: str | None = None) -> list[Entry]:
     """
     import ase.io
 
-    frames = ase.io.iread(path, index=":", format="extxyz")
-    entries = []
-    for frame, atoms in enumerate(_guarded(frames, path.name, "frame")):
-        entries.append(_entry(atoms, f"{path.name}, frame {frame}", frame, id_column, atoms.info))
-    return entries
+    # an open file, because ASE reads an @ in a name as the index of a frame
+    with _opened(path) as file:
+        frames = _guarded(ase.io.iread(file, index=":", format="extxyz"), path.name, "frame")
+        return [
+            _entry(atoms, f"{path.name}, frame {frame}", frame, id_column, atoms.info)
+            for frame, atoms in enumerate(frames)
+        ]
 
 
 def read_ase_db(path: Path, id_column: str | None = None) -> list[Entry]:
@@ -39,16 +44,31 @@ def read_ase_db(path: Path, id_column: str | None = None) -> list[Entry]:
     """
     import ase.db
 
+    _refuse_other_databases(path)
     entries = []
-    try:
-        database = ase.db.connect(path, type="db", use_lock_file=False)
-    except Exception as error:  # ASE and SQLite raise whatever they meet
-        raise DataError(f"{path.name}: not an ASE database ({error or type(error).__name__})") from error
+    database = ase.db.connect(path, type="db", use_lock_file=False)
     for row in _guarded(database.select(), path.name, "row"):
         where = f"{path.name}, row {row.id}"
         values = {**(row.data or {}), **row.key_value_pairs}
         entries.append(_entry(row.toatoms(), where, row.id, id_column, values))
     return entries
+
+
+def _opened(path: Path) -> IO[str]:
+    if path.suffix.lower() == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8")
+    return path.open(encoding="utf-8")
+
+
+def _refuse_other_databases(path: Path) -> None:
+    # ASE would make its tables in a file that lacks them
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as opened:
+            found = {name for (name,) in opened.execute("select name from sqlite_master where type = 'table'")}
+    except sqlite3.Error as error:
+        raise DataError(f"{path.name}: not an ASE database ({error})") from error
+    if not found >= {"systems", "information"}:
+        raise DataError(f"{path.name}: not an ASE database (it lacks the table of systems)")
 
 
 def _guarded(items: Iterator[Any], file: str, unit: str) -> Iterator[Any]:

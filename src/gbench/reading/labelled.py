@@ -119,7 +119,8 @@ def _is_numeric(value: Any) -> bool:
 
 def _level(entries: Sequence[Entry], key: str, target: str) -> Level:
     """The level that the shape of the first label says."""
-    entry = next((entry for entry in entries if entry.values.get(key) is not None), None)
+    # a crystal without labelled pairs has an empty list, which says nothing
+    entry = next((entry for entry in entries if not _is_empty(entry.values.get(key))), None)
     if entry is None:
         raise DataError(f"no row has a value for {key!r}; there is nothing to learn")
     value = entry.values[key]
@@ -134,6 +135,10 @@ def _level(entries: Sequence[Entry], key: str, target: str) -> Level:
         f"{entry.where}: {target!r} has shape {shape}, which is neither one value, one per site ({atoms}), nor pairs "
         f"(i, j, value) or (i, j, a, b, c, value)"
     )
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, list | tuple | np.ndarray) and _shape(value)[:1] == (0,))
 
 
 def _shape(value: Any) -> tuple[int, ...]:

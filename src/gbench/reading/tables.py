@@ -68,7 +68,8 @@ class Table(NamedTuple):
                 values[row] = np.nan
                 continue
             try:
-                values[row] = float(text)
+                # Python would read 1_000 as a thousand
+                values[row] = np.inf if "_" in text else float(text)
             except ValueError:
                 values[row] = np.inf
             if not np.isfinite(values[row]):
