@@ -1,7 +1,6 @@
 """CIF -> atoms: the one structure of a file, by gemmi, with its symmetry expanded."""
 
 import re
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -10,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gbench.crystals import FloatArray
-from gbench.elements import symbols
 from gbench.errors import DataError
 from gbench.reading.cell import cartesian, cell_matrix
+from gbench.reading.species import number_of_label, number_of_type
 from gbench.reading.symmetry import SAME_SITE_ANGSTROM, distances, expand, operations
 
 CELL = tuple(
@@ -95,9 +94,9 @@ def _crystal(block: gemmi.cif.Block) -> CifCrystal:
         raise DataError("has atoms without _atom_site_label or _atom_site_type_symbol; name their elements")
     types = columns.get(f"{SITE}type_symbol")
     if types is None:
-        numbers = [_number_of_label(label) for label in labels]
+        numbers = [number_of_label(label) for label in labels]
     else:
-        numbers = [_number_of_type(symbol, label) for symbol, label in zip(types, labels, strict=True)]
+        numbers = [number_of_type(symbol, label) for symbol, label in zip(types, labels, strict=True)]
     for label, occupancy in zip(labels, columns.get(f"{SITE}occupancy", ()), strict=False):
         if occupancy not in ("1", "1.0", "1.0000"):
             _check_occupancy(occupancy, label)
@@ -189,41 +188,3 @@ def _close_pair(fractional: FloatArray, cell: FloatArray) -> tuple[int, int] | N
         if distances(fractional[i : i + 1], fractional[j : j + 1], cell)[0, 0] < SAME_SITE_ANGSTROM:
             return i, j
     return None
-
-
-@lru_cache(maxsize=1024)
-def _element(symbol: str) -> int:
-    """Atomic number, or 0."""
-    table = symbols()
-    return table.index(symbol) + 1 if symbol in table else 0
-
-
-@lru_cache(maxsize=4096)
-def _of_type(symbol: str) -> int:
-    """Atomic number of ``Fe``, ``FE`` or ``Fe3+``; 0 if it is none."""
-    match = re.fullmatch(r"([A-Za-z]{1,2})(?:[0-9.]*[+-]?|[+-]?[0-9.]*)", symbol)
-    return _element(match[1].capitalize()) if match else 0
-
-
-def _number_of_type(symbol: str, label: str) -> int:
-    return _of_type(symbol) or _of_type(gemmi.cif.as_string(symbol)) or _unknown_element(symbol, label)
-
-
-def _number_of_label(label: str) -> int:
-    """Atomic number of ``Fe1`` or ``O2A``: the longest symbol that is written as one."""
-    match = re.match(r"([A-Z])([A-Za-z]?)", gemmi.cif.as_string(label))
-    if match is None:
-        return _unknown_element(label, label)
-    short, long = _element(match[1]), _element(match[0].capitalize())
-    if short and long and len(match[0]) == 2 and match[2].isupper():
-        raise DataError(
-            f"site {label!r} may be {match[1]} or {match[0].capitalize()}; name its element in _atom_site_type_symbol"
-        )
-    return (long if match[2].islower() or not short else short) or _unknown_element(label, label)
-
-
-def _unknown_element(symbol: str, label: str) -> NoReturn:
-    bare = re.match(r"[A-Za-z]*", symbol)
-    if bare and bare[0] in ("D", "T"):
-        raise DataError(f"site {label!r} is the hydrogen isotope {bare[0]}; write H, isotopes are not told apart")
-    raise DataError(f"site {label!r} has element {symbol!r}, which is none of H to Lr")
