@@ -15,7 +15,7 @@ FALLOFF = 0.1
 
 
 def orbital_field(graphs: Graphs) -> FloatArray:
-    r"""(n, 1024) mean orbital-field matrix of the sites of each crystal, flattened.
+    r"""(n, entries) mean orbital-field matrix of the sites of each crystal: those of its 32 x 32 entries that occur.
 
     A site's matrix is :math:`\sum_k w_k\, o_i o_k^T` over its neighbours, where the 32 entries of ``o`` mark how many
     electrons the valence subshells hold (s1, s2, p1 ... f14). Weights are those of an effective coordination number,
@@ -32,15 +32,15 @@ def orbital_field(graphs: Graphs) -> FloatArray:
     weight = np.exp(-(distance / nearest[dst] - 1) / FALLOFF)
     # few pairs of elements occur: their weights are added up before the 32 x 32 products are formed
     pair = numbers[dst] * (N_ELEMENTS + 1) + numbers[graphs.src]
-    occurring, column = np.unique(pair, return_inverse=True)
     row = crystals.crystal_of_atom[dst]
-    shape = (len(crystals), len(occurring))
-    summed = scipy.sparse.coo_matrix((weight, (row, column)), shape=shape).tocsr()
+    summed = scipy.sparse.coo_matrix((weight, (row, pair)), shape=(len(crystals), (N_ELEMENTS + 1) ** 2)).tocsc()
+    occurring = np.flatnonzero(np.diff(summed.indptr))
     orbitals = _orbitals()
     products = np.einsum(
         "pa,pb->pab", orbitals[occurring // (N_ELEMENTS + 1)], orbitals[occurring % (N_ELEMENTS + 1)]
     ).reshape(len(occurring), -1)
-    return np.asarray(summed @ products) / crystals.n_atoms[:, None]
+    filled = products[:, products.any(axis=0)]
+    return np.asarray(summed[:, occurring] @ filled) / crystals.n_atoms[:, None]
 
 
 @cache

@@ -11,6 +11,8 @@ from gbench.splitting.split import Split
 
 MIN_TRAIN_SHARE = 0.1
 """A split that leaves less than this to train on is refused."""
+MAX_TEST_SHARE = 0.6
+"""A fold that tests on more than this is refused: it would say little of the dataset, and of the scheme."""
 
 Mask = NDArray[np.bool_]
 
@@ -138,7 +140,10 @@ def _member_validation(members: Members, is_test: Mask, spec: MemberSplit, name:
     # what most of the training side contains would leave nothing to train on
     usable = np.flatnonzero((counts > 0) & (counts <= n_inner / 2))
     if not len(usable):
-        raise SplitError(f"{name}: nothing is left to cut validation from; hold out something else")
+        raise SplitError(
+            f"{name}: all else is in more than half of the training side, so validation cannot hold it out; "
+            "choose --split formula or extrapolation"
+        )
     shuffled = np.random.default_rng([spec.seed, spec.fold]).permutation(usable)
     if spec.n_inner is not None:
         fitting = shuffled[counts[shuffled] >= spec.min_share * n_inner]
@@ -196,4 +201,8 @@ def _parts(is_val: Mask, is_test: Mask, name: str, held_out: tuple[str, ...] = (
         if not share or (part == "train" and share < MIN_TRAIN_SHARE):
             left = "empty" if not share else f"with {share:.0%} of rows"
             raise SplitError(f"{name}: this split leaves {part} {left}; lower split.val_share or choose a finer split")
+    if shares["test"] > MAX_TEST_SHARE:
+        raise SplitError(
+            f"{name}: this fold tests on {shares['test']:.0%} of rows; choose another split.fold or a finer split"
+        )
     return Split(np.flatnonzero(is_train), np.flatnonzero(is_val), np.flatnonzero(is_test), held_out=held_out)
