@@ -39,7 +39,7 @@ CASES = [
     ({"model": "megnt"}, r"no model 'megnt'; did you mean 'megnet'\? `gbench models list` shows all \d+"),
     ({"dataset": "phonons"}, r"no dataset 'phonons'; did you mean 'matbench_phonons'\?"),
     ({"target": "eform"}, r"no target of pbe_prototypes 'eform'; did you mean 'e_form'\?"),
-    ({"split": "clusters"}, r"no split 'clusters'; did you mean 'cluster'\?"),
+    ({"split": "clusters"}, r"no split 'clusters'; did you mean 'cluster' or 'structure-cluster'\?"),
     ({"overrides": {"training.epoch": 3}}, r"no training setting 'epoch'; did you mean 'epochs'\?"),
     ({"overrides": {"trainin.epochs": 3}}, r"no settings section 'trainin'; did you mean 'training'\?"),
     ({"overrides": {"training.epochs": 0}}, r"training settings: epochs: .*greater than or equal to 1, got 0"),

@@ -56,6 +56,7 @@ class TestRun:
             "train    2/2 epochs   val MAE",
             "test scores in eV/atom",
             "95 % interval",
+            "errata  33 flagged of 828 rows   gbench datasets info pbe_prototypes",
         ):
             assert fact in printed
         assert all(f"\n{name} " in printed for name in ("cgcnn", "trees", "knn", "dummy"))
@@ -253,6 +254,19 @@ def test_the_doctor_finds_what_is_needed(folder: Path) -> None:
     assert done.returncode == 0
     assert all(check["ok"] for check in checks.values() if check["required"])
     assert "828 crystals" in checks["dataset pbe_prototypes"]["found"]
+
+
+def test_the_doctor_says_where_datasets_are_and_fetches_none(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "mirror" / "cdvae").mkdir(parents=True)
+    for part in ("val", "test"):
+        (tmp_path / "mirror" / "cdvae" / f"perov_5_{part}.csv").touch()
+    cache = tmp_path / "cache"
+    done = gbench("doctor", "--json", cwd=folder, GBENCH_CACHE=str(cache), GBENCH_MIRROR=str(tmp_path / "mirror"))
+    found = {check["what"]: check["found"] for check in json.loads(done.stdout)}
+    assert found["dataset qm9_mini"] == "qm9_mini@1, here"
+    assert found["dataset perov5_7k"] == "perov5_7k@1, in the mirror"
+    assert found["dataset qm9"] == "qm9@1, to download"
+    assert not [path for path in cache.rglob("*") if path.is_file()]
 
 
 def test_the_leaderboard_is_built_from_local_results(folder: Path, printed: str) -> None:

@@ -6,6 +6,8 @@ import resource
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import filelock
@@ -20,6 +22,7 @@ from gbench.elements import reduced_formulas
 from gbench.errors import DataError, GraphError, SplitError, StorageError
 from gbench.metrics import regression_metrics
 from gbench.model import Head, Inputs
+from gbench.observer import Observer
 from gbench.prepare import Prepared, labelled
 from gbench.registry import model_class
 from gbench.result import Result, read_history, read_predictions, read_result, write_result
@@ -235,6 +238,30 @@ class TestFailure:
         (folder,) = (tmp_path / "r").glob("*/")
         assert not (folder / "result.json").exists()
         assert not (folder / "weights.safetensors").exists()
+
+
+class Builders(Observer):
+    """Hears how many graphs are built."""
+
+    def __init__(self) -> None:
+        self.expected = self.built = 0
+
+    @contextmanager
+    def building(self, crystals: int) -> Iterator[Callable[[int], object]]:
+        self.expected = crystals
+        yield self._add
+
+    def _add(self, crystals: int) -> None:
+        self.built += crystals
+
+
+def test_whoever_watches_hears_of_every_graph_that_is_built(tmp_path: Path) -> None:
+    spec = resolve(Choices(model="cgcnn", overrides={**TINY, "training.epochs": 1, "graph.cutoff": 3.21}))
+    first, second = Builders(), Builders()
+    run_spec(spec, tmp_path / "first", first)
+    run_spec(spec, tmp_path / "second", second)
+    assert first.expected == first.built == second.expected == 828
+    assert second.built == 0
 
 
 def _run_dummy(results: Path) -> str:

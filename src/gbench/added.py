@@ -14,7 +14,7 @@ from gbench.content import entries, user_datasets
 from gbench.crystals import Crystals
 from gbench.errors import DataError, StorageError
 from gbench.registry import dataset_card, dataset_names
-from gbench.storage import atomic_path
+from gbench.storage import atomic_path, unwritable
 
 UNFINISHED = ".unfinished"
 """Folder beside the datasets in which new ones are made and old ones are deleted; nothing is looked for in it."""
@@ -63,18 +63,12 @@ def _write_new(folder: Path, card: DatasetCard, crystals: Crystals) -> None:
             raise DataError(
                 f"dataset {card.name} was added by another process meanwhile; choose another name"
             ) from error
-        raise _unwritable(folder.parent, error) from error
+        raise unwritable(folder.parent, error, "set GBENCH_DATASETS to") from error
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
         with contextlib.suppress(OSError):
             (folder.parent / UNFINISHED).rmdir()
-
-
-def _unwritable(folder: Path, error: OSError) -> StorageError:
-    return StorageError(
-        f"{folder}: cannot write ({error.strerror}); set GBENCH_DATASETS to another folder or free some space"
-    )
 
 
 def _write_into(folder: Path, card: DatasetCard, crystals: Crystals) -> None:
@@ -111,8 +105,10 @@ def remove(name: str) -> Path:
         doomed.parent.mkdir(exist_ok=True)
         folder.rename(doomed)
         shutil.rmtree(doomed)
-        doomed.parent.rmdir()
     except OSError as error:
         raise StorageError(f"{folder}: cannot be removed ({error.strerror}); delete the folder yourself") from error
+    # not empty while another process adds or removes
+    with contextlib.suppress(OSError):
+        doomed.parent.rmdir()
     dataset_card.cache_clear()
     return folder

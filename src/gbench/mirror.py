@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from gbench.cards import DatasetCard, Source
-from gbench.content import cache_dir
 from gbench.errors import CardError, DataError, FetchError
-from gbench.fetch import MIRROR, fetch, fetch_file
+from gbench.fetch import MIRROR, cached_file, fetch, fetch_file
 from gbench.registry import dataset_card, dataset_folder
 from gbench.storage import atomic_path
 
@@ -22,7 +21,9 @@ FARTHEST_LAST: tuple[Place, ...] = ("here", "mirror", "download", "nowhere")
 
 def whereabouts(card: DatasetCard) -> Place:
     """Where a dataset would come from, judged by names alone: nothing is hashed, and no address is asked."""
-    if any((cache_dir() / "datasets").glob(f"{card.name}@{card.version}-*.parquet")):
+    from gbench.dataset import cached_crystals
+
+    if cached_crystals(card).is_file():
         return "here"
     # a dataset is as far away as its farthest file
     places: list[Place] = [_place(source, dataset_folder(card.name)) for source in card.sources]
@@ -30,8 +31,7 @@ def whereabouts(card: DatasetCard) -> Place:
 
 
 def _place(source: Source, beside: Path) -> Place:
-    cached = cache_dir() / "sources" / source.identity[:16]
-    if (beside / source.file).is_file() or (cached / Path(source.file).name).is_file():
+    if (beside / source.file).is_file() or cached_file(source).is_file():
         return "here"
     mirror = os.environ.get(MIRROR, "")
     if mirror and (Path(mirror) / source.file).is_file():

@@ -8,6 +8,7 @@ from gbench.audit.facts import Progress, silent
 from gbench.dataset import Dataset
 from gbench.graphs import Graphs
 from gbench.model import Model
+from gbench.neighbors import Progress as Built
 from gbench.result import Result
 from gbench.spec import Training
 from gbench.splitting import Split
@@ -29,6 +30,10 @@ class Observer:
 
     def split(self, split: Split, card: SplitCard) -> None:
         """The split is made and measured; rows without a label are out of it."""
+
+    def building(self, crystals: int) -> AbstractContextManager[Built]:  # noqa: ARG002
+        """While the graphs of so many crystals are built, if they are not in the cache: what hears of each few."""
+        return nullcontext(lambda _: None)
 
     def graphs(self, graphs: Graphs, seconds: float) -> None:
         """The graphs are built or read."""

@@ -70,7 +70,8 @@ def prepare(spec: RunSpec, observer: Observer, *, allow_leak: bool = False) -> P
     if spec.graph is None:
         return Prepared(dataset, spec.target, split, card, None)
     started = time.perf_counter()
-    graphs = dataset.graphs(spec.graph)
+    with observer.building(len(dataset.crystals)) as built:
+        graphs = dataset.graphs(spec.graph, progress=built)
     observer.graphs(graphs, time.perf_counter() - started)
     return Prepared(dataset, spec.target, split, card, graphs)
 

@@ -44,6 +44,13 @@ class DatasetRecord(Frozen):
     flagged: int = 0
     """Rows that the card's errata flag."""
 
+    @property
+    def errata(self) -> str:
+        """How many rows are dropped and flagged, in words; empty where none are."""
+        counts = {"dropped": self.dropped, "flagged": self.flagged}
+        said = ", ".join(f"{count:,} {how}" for how, count in counts.items() if count)
+        return said and f"{said} of {self.crystals + self.dropped:,} rows"
+
 
 class GraphRecord(Frozen):
     """The graphs a result was made on."""

@@ -16,7 +16,7 @@ from gbench.prepare import Prepared, check_leak, make_task, prepare
 from gbench.registry import dataset_card, model_class
 from gbench.result import RESULT_FILE, Result, read_predictions, read_result, write_result
 from gbench.spec import RunSpec
-from gbench.storage import atomic_path
+from gbench.storage import atomic_path, unwritable
 from gbench.train import fit, predict
 
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -77,9 +77,7 @@ def _lock(folder: Path) -> filelock.BaseFileLock:
     except filelock.Timeout as error:
         raise StorageError(f"{folder}: another process is working on this run; wait for it to end") from error
     except OSError as error:
-        raise StorageError(
-            f"{folder}: cannot write ({error.strerror}); choose another folder with --results or free some space"
-        ) from error
+        raise unwritable(folder, error, "with --results choose") from error
     return lock
 
 

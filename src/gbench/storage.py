@@ -19,7 +19,7 @@ class atomic_path:  # noqa: N801 - used as a function: ``with atomic_path(path) 
             self.path.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
         except OSError as error:
-            raise _unwritable(self.path, error) from error
+            raise self._unwritable(error) from error
         os.close(handle)
         self.temporary = Path(name)
         return self.temporary
@@ -33,11 +33,15 @@ class atomic_path:  # noqa: N801 - used as a function: ``with atomic_path(path) 
             return
         self.temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise _unwritable(self.path, error) from error
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> StorageError:
+        cached = self.path.is_relative_to(cache_dir())
+        return unwritable(self.path.parent, error, "set GBENCH_CACHE to" if cached else "choose")
 
 
-def _unwritable(path: Path, error: OSError) -> StorageError:
+def unwritable(folder: Path, error: OSError, remedy: str) -> StorageError:
+    """The error for a folder that cannot be written; ``remedy`` says how to choose another."""
     # a library's own words for a full disk are not always the system's
     why = os.strerror(error.errno) if error.errno else str(error)
-    remedy = "set GBENCH_CACHE to another folder" if path.is_relative_to(cache_dir()) else "choose another folder"
-    return StorageError(f"{path.parent}: cannot write ({why}); {remedy} or free some space")
+    return StorageError(f"{folder}: cannot write ({why}); {remedy} another folder or free some space")

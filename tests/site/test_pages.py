@@ -21,6 +21,22 @@ pytest_plugins = ["site_world"]
 HOSTILE = "<script>alert(1)</script>"
 
 
+@pytest.mark.parametrize(
+    ("dropped", "flagged", "words"),
+    [(9, 10, "9 dropped, 10 flagged of 49 rows"), (0, 1200, "1,200 flagged of 40 rows"), (0, 0, "")],
+)
+def test_errata_of_the_dataset_stand_on_the_page_of_a_run(
+    bench: "Bench", dropped: int, flagged: int, words: str
+) -> None:
+    result = bench.result(bench.spec("megnet"), 0.083)
+    assert result.dataset is not None
+    data = result.dataset.model_copy(update={"dropped": dropped, "flagged": flagged})
+    saved = bench.save(result.model_copy(update={"dataset": data}))
+    bench.build()
+    page = bench.page(f"runs/{saved.run_id}.html")
+    assert (f"<dt>errata</dt><dd>{words};" in page) if words else ("errata" not in page)
+
+
 def test_a_script_in_a_name_is_inert(bench: "Bench") -> None:
     bench.add(HOSTILE, 0.1, config={'"><img src=x onerror=alert(1)>': HOSTILE}, target="e_form")
     bench.fail(HOSTILE, f"{HOSTILE} broke")

@@ -10,6 +10,9 @@ import typer
 
 from gbench.cli.console import console, print_json, table
 
+EMBEDDED = "pbe_prototypes"
+"""The dataset that needs no file from elsewhere."""
+
 
 class Check(NamedTuple):
     """One finding."""
@@ -42,9 +45,7 @@ def _checks(results: Path) -> list[tuple[str, bool, Callable[[], str]]]:
     from gbench.content import cache_dir
     from gbench.registry import dataset_names
 
-    datasets = [
-        (f"dataset {name}", name == "pbe_prototypes", lambda name=name: _dataset(name)) for name in dataset_names()
-    ]
+    others = [name for name in dataset_names() if name != EMBEDDED]
     return [
         ("Python", True, lambda: sys.version.split()[0]),
         ("torch", True, _torch),
@@ -53,7 +54,8 @@ def _checks(results: Path) -> list[tuple[str, bool, Callable[[], str]]]:
         ("cache", True, lambda: _writable(cache_dir())),
         ("results", True, lambda: _writable(results)),
         ("mirror", False, _mirror),
-        *datasets,
+        (f"dataset {EMBEDDED}", True, _embedded),
+        *((f"dataset {name}", False, lambda name=name: _whereabouts(name)) for name in others),
         ("MLflow", False, lambda: _mlflow(results)),
     ]
 
@@ -108,11 +110,23 @@ def _mirror() -> str:
     return mirror
 
 
-def _dataset(name: str) -> str:
+def _embedded() -> str:
     from gbench.dataset import load
 
-    loaded = load(name)
-    return f"{name}@{loaded.card.version}, {len(loaded.crystals):,} crystals, verified"
+    loaded = load(EMBEDDED, download=False)
+    return f"{EMBEDDED}@{loaded.card.version}, {len(loaded.crystals):,} crystals, verified"
+
+
+def _whereabouts(name: str) -> str:
+    from gbench.cli.datasets import WHERE
+    from gbench.mirror import whereabouts
+    from gbench.registry import dataset_card
+
+    card = dataset_card(name)
+    place = whereabouts(card)
+    if place == "nowhere":
+        raise LookupError(f"{name}@{card.version}, {WHERE[place]}")
+    return f"{name}@{card.version}, {WHERE[place]}"
 
 
 def _mlflow(results: Path) -> str:

@@ -1,21 +1,18 @@
 """``gbench graphs``: atoms turned into graphs, and what these look like."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from gbench.cli import complete
-from gbench.cli.console import console, errors, print_json
+from gbench.cli.console import console, print_json
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from gbench.dataset import Dataset
     from gbench.graphs import Graphs
-    from gbench.neighbors import Progress
 
 app = typer.Typer(help="Graphs: build them, look at them.", no_args_is_help=True)
 Name = Annotated[
@@ -104,12 +101,13 @@ def _make(name: str, settings: list[str] | None, workers: int | None) -> _Made:
     from gbench.choices import graph_spec, parse_overrides
     from gbench.dataset import load
     from gbench.graphs import cached_graphs, graph_file
+    from gbench.waiting import bar
 
     # a slip in the settings is answered before anything is loaded
     spec = graph_spec(parse_overrides(settings or []))
     dataset = load(name)
     built = []
-    with _bar(len(dataset.crystals)) as progress:
+    with bar("building graphs", len(dataset.crystals)) as progress:
 
         def advance(crystals: int) -> None:
             built.append(crystals)
@@ -119,17 +117,3 @@ def _make(name: str, settings: list[str] | None, workers: int | None) -> _Made:
         graphs = cached_graphs(dataset.crystals, spec, workers=workers, progress=advance)
         seconds = time.perf_counter() - started
     return _Made(dataset, graphs, seconds, not built, graph_file(graphs.key))
-
-
-@contextmanager
-def _bar(total: int) -> Iterator["Progress"]:
-    """A bar of crystals on a terminal, nothing elsewhere."""
-    if not errors.is_terminal:
-        yield lambda _: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("graphs"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
-    with Progress(*columns, console=errors, transient=True) as bar:
-        task = bar.add_task("graphs", total=total)
-        yield lambda crystals: bar.advance(task, crystals)

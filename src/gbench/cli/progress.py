@@ -24,6 +24,7 @@ from gbench.result import Result
 from gbench.spec import RunSpec, SplitSpec, Training
 from gbench.splitting import Split
 from gbench.train import Epoch
+from gbench.waiting import Advance, bar
 
 PLAIN_SECONDS = 5.0
 FEW = 4
@@ -126,6 +127,10 @@ class ConsoleObserver(QuietObserver):
         sizes = f"{len(split.train)} train  {len(split.val)} val  {len(split.test)} test"
         self._line("split ", f"{self.spec.split.scheme} ({described})", sizes)
         console.print(f"         {card.headline}", soft_wrap=True)
+
+    def building(self, crystals: int) -> AbstractContextManager[Advance]:
+        """A bar where building takes its time."""
+        return bar("building graphs", crystals)
 
     def graphs(self, graphs: Graphs, seconds: float) -> None:
         """Graph spec, density, hash."""

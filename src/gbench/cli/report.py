@@ -68,6 +68,8 @@ def report(result: Result, floors: list[Result], results: Path, tracked: str | N
     for line in other_splits(result):
         console.print(line, soft_wrap=True)
     console.print()
+    if result.dataset is not None and result.dataset.errata:
+        console.print(f"errata  {result.dataset.errata}   gbench datasets info {result.dataset.name}", soft_wrap=True)
     folder = results / result.run_id
     console.print(f"result  {folder / 'result.json'}", soft_wrap=True)
     if tracked:

@@ -1,8 +1,8 @@
 """Many CIFs -> flat arrays, over all cores, with a progress bar where there is somebody to see it."""
 
 import os
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gbench.crystals import Crystals, FloatArray, IntArray
 from gbench.errors import DataError
 from gbench.reading.cif import CifCrystal, read_cif, read_cif_file
+from gbench.waiting import bar
 
 CHUNK = 512
 WORTH_A_PROCESS = 8 * CHUNK
@@ -55,10 +56,14 @@ def read_cifs(names: Sequence[str], sources: Sequence[str | Path], *, workers: i
         raise DataError("there is no structure to read")
     workers = (_cores() if len(names) >= WORTH_A_PROCESS else 1) if workers is None else workers
     parts = []
-    for part in _with_progress(_results(chunks, workers), len(chunks)):
-        if isinstance(part, DataError):
-            raise part
-        parts.append(part)
+    worth_a_bar = len(names) >= WORTH_A_PROCESS
+    with bar("reading structures", len(chunks)) if worth_a_bar else nullcontext() as advance:
+        for part in _results(chunks, workers):
+            if isinstance(part, DataError):
+                raise part
+            parts.append(part)
+            if advance is not None:
+                advance(1)
     return _joined(parts)
 
 
@@ -102,14 +107,3 @@ def _joined(parts: Sequence[Structures]) -> Structures:
         np.concatenate([part.cell for part in parts]),
         np.concatenate([[0], *(part.ptr[1:] + first for part, first in zip(parts, firsts[:-1], strict=True))]),
     )
-
-
-def _with_progress(results: Iterable[Structures | DataError], total: int) -> Iterator[Structures | DataError]:
-    """The results; a bar on standard error meanwhile, if that is a terminal and the work is long."""
-    if not sys.stderr.isatty() or total * CHUNK < WORTH_A_PROCESS:
-        yield from results
-        return
-    from rich.console import Console
-    from rich.progress import track
-
-    yield from track(results, "reading structures", total=total, console=Console(stderr=True), transient=True)

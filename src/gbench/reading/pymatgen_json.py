@@ -13,6 +13,7 @@ from gbench.crystals import Crystals
 from gbench.elements import symbols
 from gbench.errors import DataError
 from gbench.reading.cell import cartesian
+from gbench.waiting import bar
 
 STRUCTURE = "structure"
 BLOCK = 2**22
@@ -31,9 +32,14 @@ def read_table(path: Path, ids: str, label: str, target: str) -> Crystals:
     number = {symbol: z for z, symbol in enumerate(symbols(), start=1)}
     records = []
     try:
-        with gzip.open(path, "rt", encoding="utf-8") as file:
-            for row, (structure, value) in enumerate(_rows(file, path.name, label), start=1):
-                records.append({**_structure(ids.format(row), structure, number), target: _label(ids, row, value)})
+        with path.open("rb") as packed, bar(f"reading {path.name}", path.stat().st_size) as advance:
+            done = 0
+            with gzip.open(packed, "rt", encoding="utf-8") as file:
+                for row, (structure, value) in enumerate(_rows(file, path.name, label), start=1):
+                    records.append({**_structure(ids.format(row), structure, number), target: _label(ids, row, value)})
+                    if (place := packed.tell()) != done:
+                        advance(place - done)
+                        done = place
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise DataError(f"{path.name}: cannot be unpacked ({error}); fetch it again") from error
     return Crystals.build(records, graph_targets=(target,))
