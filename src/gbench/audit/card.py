@@ -2,14 +2,17 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from gbench.cards import Frozen, Level, Sha256, Verdict
 
 SCHEMA_VERSION = 1
 """Raised whenever the same split would get another card."""
 Depth = Literal["quick", "full"]
-Fraction = Annotated[float, Field(ge=0, le=1)]
+DIGITS = 6
+"""Significant digits of measured numbers: what another machine's arithmetic may change is not written."""
+Number = Annotated[float, AfterValidator(lambda value: float(f"{value:.{DIGITS}g}"))]
+Fraction = Annotated[Number, Field(ge=0, le=1)]
 
 
 class Overlap(Frozen):
@@ -54,24 +57,24 @@ class Duplicates(Frozen):
 class Histogram(Frozen):
     """Two distributions over the same bins."""
 
-    edges: tuple[float, ...]
+    edges: tuple[Number, ...]
     """(bins + 1,)"""
-    test: tuple[float, ...]
+    test: tuple[Number, ...]
     """(bins,) share of the test items."""
-    other: tuple[float, ...]
+    other: tuple[Number, ...]
     """(bins,) share of what they are compared with."""
 
 
 class Distance(Frozen):
     """How far test items lie from their nearest training item, in one space of features."""
 
-    test: float
+    test: Number
     """Mean over test items."""
-    random: float
+    random: Number
     """The same where whole compositions are dealt at random to parts of equal sizes; mean of several draws."""
-    random_highest: float
+    random_highest: Number
     """The largest of the draws: what chance alone can reach on a set of this size."""
-    ratio: float
+    ratio: Number
     """``test / random``; 1 where items do not differ at all."""
     histogram: Histogram | None = None
     """Distances of test items against those of the random draws."""
@@ -100,7 +103,7 @@ class Floor(Frozen):
 
     model: str
     metric: Literal["mae", "roc_auc"]
-    value: float
+    value: Number
     unit: str
     train_rows: int
     """Rows it was trained on; fewer than all where fitting had to be bounded."""
@@ -176,3 +179,17 @@ class SplitCard(Frozen):
     def name(self) -> str:
         """``cluster, fold 0``."""
         return f"{self.split['scheme']}, fold {self.split['fold']}"
+
+    @property
+    def has_drawings(self) -> bool:
+        """Whether it holds all that a full card can: quick cards, and those of many stored folds, do not."""
+        return self.points is not None
+
+    def numbers(self) -> "SplitCard":
+        """The card without what is only drawn."""
+        plain = {
+            name: found.model_copy(update={"histogram": None})
+            for name in ("composition", "structure", "target_shift")
+            if (found := getattr(self, name)) is not None
+        }
+        return self.model_copy(update={**plain, "points": None})

@@ -8,22 +8,54 @@ from numpy.typing import NDArray
 from gbench.audit.card import HeldOut
 from gbench.audit.facts import Facts, Parts
 from gbench.elements import element_property, symbols
-from gbench.spec import SplitSpec
-from gbench.splitting import Split
+from gbench.spec import GroupedSplit, SplitSpec
+from gbench.splitting import Split, schemes
 
 MOST = 12
 """Groups of each kind that are named, the largest first."""
+MOST_GROUPS = 60
+"""Schemes with more groups, such as one per formula, have none that tell a reader anything."""
+MARKS = 4
+"""Elements that a group without a name is described by."""
 
 
 def held_out(facts: Facts, parts: Parts, split: Split, spec: SplitSpec) -> tuple[HeldOut, ...]:
     """Elements, periods and groups of the periodic table, crystal systems and space groups that train lacks.
 
-    They are measured, whatever the scheme meant to hold out. What else the scheme says it held out comes first.
+    They are measured, whatever the scheme meant to hold out. The scheme's own groups come first, where they are few.
     """
     measured = [found for kind, table in _tables(facts) for found in _absent(kind, table, parts)]
     known = {found.name for found in measured}
     said = [HeldOut(kind=spec.scheme, name=name) for name in split.held_out if name not in known]
-    return (*(said if len(said) <= MOST else ()), *measured)
+    own = said or _unnamed(facts, parts, spec)
+    return (*(own if len(own) <= MOST else ()), *measured)
+
+
+def _unnamed(facts: Facts, parts: Parts, spec: SplitSpec) -> list[HeldOut]:
+    """Groups without names that are wholly in test, such as clusters, by the elements that mark them."""
+    if not isinstance(spec, GroupedSplit):
+        return []
+    groups = schemes()[spec.scheme](facts.dataset, spec)
+    sizes = np.bincount(groups.label)
+    # where groups hold a row or two, they are no groups of rows
+    if groups.names or len(sizes) > min(MOST_GROUPS, len(groups.label) / 4):
+        return []
+    counts = np.bincount(groups.label[parts.test], minlength=len(sizes))
+    inside = np.setdiff1d(groups.label[parts.test], groups.label[parts.train])
+    return [
+        HeldOut(kind=spec.scheme, name=f"{label}: {_marks(facts, groups.label == label)}", count=int(counts[label]))
+        for label in inside.tolist()
+    ]
+
+
+def _marks(facts: Facts, rows: NDArray[np.bool_]) -> str:
+    """The elements that are more frequent in some rows than elsewhere, e.g. ``F 88 %, Cl 12 %``."""
+    share = facts.elements[rows].mean(axis=0)
+    excess = share - facts.elements.mean(axis=0)
+    order = np.argsort(-excess, kind="stable")[:MARKS]
+    return ", ".join(
+        f"{symbols()[number - 1]} in {100 * share[number]:.0f} %" for number in order if excess[number] > 0
+    )
 
 
 Table = dict[str, NDArray[np.bool_]]

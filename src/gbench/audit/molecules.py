@@ -78,6 +78,6 @@ def sorted_distances(crystals: Crystals, rows: IntArray) -> tuple[FloatArray, In
     first, second, kind = first[columns], second[columns], kind[columns]
     distances = np.linalg.norm(positions[:, first] - positions[:, second], axis=2)
     starts = np.flatnonzero(np.diff(kind, prepend=-1))
-    for start, stop in zip(starts, np.append(starts[1:], len(kind)), strict=True):
+    for start, stop in zip(starts, np.append(starts, len(kind))[1:], strict=True):
         distances[:, start:stop] = np.sort(distances[:, start:stop], axis=1)
     return distances, starts

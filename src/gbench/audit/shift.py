@@ -83,10 +83,10 @@ def _distance(test: FloatArray, draws: list[FloatArray]) -> Distance:
 
 
 def histogram(test: FloatArray, other: FloatArray, low: float | None = None) -> Histogram:
-    """Shares of both over common bins; the outermost hundredth of values is gathered in the last bins."""
-    both = np.concatenate([test, other])
-    first, last = (float(value) for value in np.percentile(both, [0.5, 99.5]))
-    first = first if low is None else low
+    """Shares of both over common bins; the outermost hundredth of each is gathered in the last bins."""
+    # each by itself: there may be many more of the others
+    ends = np.array([np.percentile(values, [0.5, 99.5]) for values in (test, other)])
+    first, last = float(ends[:, 0].min()) if low is None else low, float(ends[:, 1].max())
     if last <= first:
         first, last = first - 0.5, first + 0.5
     edges = np.linspace(first, last, BINS + 1)

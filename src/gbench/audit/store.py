@@ -17,6 +17,9 @@ from gbench.spec import SplitSpec
 from gbench.splitting import Split
 from gbench.storage import atomic_path
 
+MOST_DRAWN = 7
+"""Folds with drawings that fit into 100 kB."""
+
 
 class CardFile(Frozen):
     """The cards of all folds of a frozen split."""
@@ -63,7 +66,7 @@ def stored_card(facts: Facts, split: Split, spec: SplitSpec, target: str, depth:
     cached = (card for one in depths for card in _read_cached(_cached(content_hash, split_hash, target, one)))
     for card in itertools.chain(committed, cached):
         same = (card.dataset_sha256, card.split_sha256, card.target) == (content_hash, split_hash, target)
-        if same and card.schema_version == SCHEMA_VERSION and (card.depth == "full" or depth == "quick"):
+        if same and card.schema_version == SCHEMA_VERSION and (card.has_drawings or depth == "quick"):
             # two schemes may make one split
             return card.model_copy(update={"split": spec.model_dump(mode="json")})
     return None
@@ -75,7 +78,10 @@ def card_path(dataset: str, scheme: str, folder: Path | None = None) -> Path:
 
 
 def write_cards(cards: list[SplitCard], folder: Path | None = None) -> Path:
-    """Write the cards of all folds of a scheme to their file; returns its path."""
+    """Write the cards of all folds of a scheme to their file; returns its path.
+
+    Of many folds only the numbers are written: drawings would make the file large.
+    """
     first = cards[0]
     path = card_path(first.dataset, first.split["scheme"], folder)
     raw = {
@@ -83,7 +89,7 @@ def write_cards(cards: list[SplitCard], folder: Path | None = None) -> Path:
         "dataset": first.dataset,
         "version": first.version,
         "dataset_sha256": first.dataset_sha256,
-        "folds": [card.model_dump(mode="json") for card in cards],
+        "folds": [(card if len(cards) <= MOST_DRAWN else card.numbers()).model_dump(mode="json") for card in cards],
     }
     with atomic_path(path) as temporary:
         temporary.write_text(_by_key(raw) + "\n", encoding="utf-8")

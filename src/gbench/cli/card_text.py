@@ -83,8 +83,8 @@ def _facts(card: SplitCard) -> None:
             for group in card.held_out
             if group.kind == kind
         ]
-        more = f", and {len(groups) - NAMED} more" if len(groups) > NAMED else ""
-        _print(f"{kind} in test only   {', '.join(groups[:NAMED])}{more}")
+        more = f"; and {len(groups) - NAMED} more" if len(groups) > NAMED else ""
+        _print(f"{kind} in test only   {'; '.join(groups[:NAMED])}{more}")
     if card.duplicates.examples:
         pairs = (f"{pair.test} = {pair.train}" for pair in card.duplicates.examples[:3])
         _print(f"near-duplicates, test = train   {',  '.join(pairs)}")

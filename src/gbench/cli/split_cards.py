@@ -55,6 +55,8 @@ def audit(
     facts = Facts(load(dataset))
     name = _target(facts, target)
     spec = split_spec(scheme, parse_overrides(settings or []), target=name)
+    if freeze:
+        _refuse_unfrozen(facts, spec)
     cards = [_card(facts, one, name, depth) for one in _folds(facts, spec, "all" if freeze else fold or "0")]
     if as_json:
         shown = [card.model_dump(mode="json") for card in cards]
@@ -67,7 +69,6 @@ def audit(
             page = write_card(card, out or OUT)
             errors.print(f"page  {page.resolve().as_uri()}", soft_wrap=True)
     if freeze:
-        _refuse_unfrozen(facts, spec)
         errors.print(f"wrote {write_cards(cards)}", soft_wrap=True)
 
 
