@@ -22,7 +22,7 @@ from gbench.predictions import item_frame, item_positions
 from gbench.registry import model_class
 from gbench.result import Result, read_history, read_predictions
 from gbench.spec import GraphSpec
-from gbench.train import Scale
+from gbench.task import Scale
 
 TINY = {"training.epochs": 4, "training.batch_size": 16}
 TARGETS: dict[str, dict[str, object]] = {

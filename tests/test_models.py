@@ -17,7 +17,8 @@ from gbench.model import Estimator, Head, Inputs, Model
 from gbench.registry import model_card, model_class, model_names
 from gbench.spec import GraphSpec, Training
 from gbench.splitting import Split
-from gbench.train import Task, fit
+from gbench.task import Task
+from gbench.train import fit
 from gbench.train import predict as predict_fitted
 
 TOLERANCE = 1e-8

@@ -23,7 +23,8 @@ from gbench.observer import Observer
 from gbench.prepare import Prepared, make_task, prepare
 from gbench.registry import model_class
 from gbench.spec import RunSpec, Training
-from gbench.train import Epoch, Fit, Interrupted, Scale, Task, fit, predict, rate_at
+from gbench.task import Scale, Task
+from gbench.train import Epoch, Fit, Interrupted, fit, predict, rate_at
 
 TINY = {"training.epochs": 6, "training.batch_size": 100, "model.hidden": 8, "training.ema": 0.9}
 

@@ -3,18 +3,15 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gbench.errors import DataError
-from gbench.storage import atomic_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -160,37 +157,10 @@ class Crystals:
             DataError: a duplicate id, a crystal without atoms, a coordinate or label that is infinite, a
                 coordinate that is NaN, a flat cell, an unknown atomic number.
         """
-        _check_shapes(self)
-        if len(set(self.ids)) != len(self):
-            seen: set[str] = set()
-            twice = next(name for name in self.ids if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-            raise DataError(f"id {twice!r} appears more than once; ids must be unique")
-        self._refuse(np.flatnonzero(self.n_atoms == 0), "has no atoms")
-        bad_atoms = ~np.isfinite(self.positions).all(axis=1)
-        self._refuse(self.crystal_of_atom[bad_atoms], "has a coordinate that is NaN or infinite")
-        self._refuse(np.flatnonzero(~np.isfinite(self.cell).all(axis=(1, 2))), "has a cell that is NaN or infinite")
-        bad_numbers = (self.numbers < 1) | (self.numbers > MAX_NUMBER)
-        self._refuse(self.crystal_of_atom[bad_numbers], f"has an atomic number outside 1-{MAX_NUMBER}")
-        periodic = self.pbc.all(axis=1)
-        self._refuse(np.flatnonzero(periodic & (self.volume < 1e-3)), "is periodic but its cell has no volume")
-        for name, values in self.graph_targets.items():
-            self._refuse(np.flatnonzero(np.isinf(values)), f"has an infinite label for {name!r}")
-        for name, values in self.node_targets.items():
-            self._refuse(self.crystal_of_atom[np.isinf(values)], f"has an infinite label for {name!r}")
-        for name, values in self.edge_targets.items():
-            self._refuse(self.crystal_of_pair[np.isinf(values)], f"has an infinite label for {name!r}")
-        crystal = np.clip(self.crystal_of_pair, 0, len(self) - 1)
-        outside = (self.pairs < self.ptr[crystal, None]) | (self.pairs >= self.ptr[crystal + 1, None])
-        self._refuse(crystal[outside.any(axis=1)], "has a pair of atoms that are not both its own")
-        itself = (self.pairs[:, 0] == self.pairs[:, 1]) & ~self.pair_image.any(axis=1)
-        self._refuse(crystal[itself], "has a pair of an atom with itself")
-        return self
+        from gbench.crystal_checks import check
 
-    def _refuse(self, rows: IntArray, why: str) -> None:
-        if len(rows):
-            more = len(set(rows.tolist())) - 1
-            others = f" (and {more} more)" if more else ""
-            raise DataError(f"crystal {self.ids[rows[0]]!r}{others} {why}; mend the source or drop the row")
+        check(self)
+        return self
 
     @classmethod
     def build(
@@ -320,53 +290,16 @@ class Crystals:
 
     def write(self, path: Path) -> None:
         """Write as one Parquet file, moved into place only when whole."""
-        columns: dict[str, Any] = {
-            "id": pa.array(self.ids, pa.string()),
-            "numbers": _lists(self.numbers, self.ptr),
-            "positions": _lists(self.positions.reshape(-1), self.ptr * 3),
-            "cell": pa.FixedSizeListArray.from_arrays(pa.array(self.cell.reshape(-1)), 9),
-            "pbc": pa.FixedSizeListArray.from_arrays(pa.array(self.pbc.reshape(-1)), 3),
-        }
-        columns |= {f"graph:{name}": pa.array(values) for name, values in self.graph_targets.items()}
-        columns |= {f"node:{name}": _lists(values, self.ptr) for name, values in self.node_targets.items()}
-        if len(self.pairs):
-            ptr = self.pair_ptr
-            local = self.pairs - self.ptr[self.crystal_of_pair, None]
-            columns["pairs"] = _lists(local.astype(np.int32).reshape(-1), ptr * 2)
-            columns["pair_image"] = _lists(self.pair_image.reshape(-1), ptr * 3)
-            columns |= {f"edge:{name}": _lists(values, ptr) for name, values in self.edge_targets.items()}
-        with atomic_path(path) as temporary:
-            pq.write_table(pa.table(columns), temporary, compression="zstd")
+        from gbench.crystal_file import write_crystals
+
+        write_crystals(path, self)
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """Crystals from a file made by :meth:`write`."""
-        table = pq.read_table(path).combine_chunks()
+        from gbench.crystal_file import read_columns
 
-        def flat(name: str) -> NDArray[Any]:
-            return np.asarray(table[name].chunk(0).flatten().to_numpy(zero_copy_only=False))
-
-        offsets = table["numbers"].chunk(0).offsets.to_numpy()
-        names = table.column_names
-        edges: dict[str, Any] = {}
-        if "pairs" in names:
-            own = np.diff(table["pairs"].chunk(0).offsets.to_numpy()) // 2
-            edges = {
-                "pairs": flat("pairs").reshape(-1, 2) + np.repeat(offsets[:-1].astype(np.int64), own)[:, None],
-                "pair_image": flat("pair_image").reshape(-1, 3),
-                "edge_targets": {n.removeprefix("edge:"): flat(n) for n in names if n.startswith("edge:")},
-            }
-        return cls(
-            ids=tuple(table["id"].to_pylist()),
-            numbers=flat("numbers"),
-            positions=flat("positions").reshape(-1, 3),
-            cell=flat("cell").reshape(-1, 3, 3),
-            pbc=flat("pbc").reshape(-1, 3),
-            ptr=offsets.astype(np.int64),
-            graph_targets={n.removeprefix("graph:"): table[n].to_numpy() for n in names if n.startswith("graph:")},
-            node_targets={n.removeprefix("node:"): flat(n) for n in names if n.startswith("node:")},
-            **edges,
-        )
+        return cls(**read_columns(path))
 
 
 def ranges(starts: IntArray, stops: IntArray) -> IntArray:
@@ -374,28 +307,3 @@ def ranges(starts: IntArray, stops: IntArray) -> IntArray:
     lengths = stops - starts
     ends = np.cumsum(lengths)
     return np.asarray(np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + lengths, lengths))
-
-
-def _lists(values: NDArray[Any], offsets: IntArray) -> pa.ListArray:
-    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(values))
-
-
-def _check_shapes(crystals: Crystals) -> None:
-    n, atoms = len(crystals.ids), int(crystals.ptr[-1]) if len(crystals.ptr) else -1
-    expected: Iterator[tuple[str, tuple[int, ...], tuple[int, ...]]] = iter(
-        [
-            ("numbers", crystals.numbers.shape, (atoms,)),
-            ("positions", crystals.positions.shape, (atoms, 3)),
-            ("cell", crystals.cell.shape, (n, 3, 3)),
-            ("pbc", crystals.pbc.shape, (n, 3)),
-            ("ptr", crystals.ptr.shape, (n + 1,)),
-            *((name, values.shape, (n,)) for name, values in crystals.graph_targets.items()),
-            *((name, values.shape, (atoms,)) for name, values in crystals.node_targets.items()),
-            ("pairs", crystals.pairs.shape, (len(crystals.pairs), 2)),
-            ("pair_image", crystals.pair_image.shape, (len(crystals.pairs), 3)),
-            *((name, values.shape, (len(crystals.pairs),)) for name, values in crystals.edge_targets.items()),
-        ]
-    )
-    for name, shape, wanted in expected:
-        if shape != wanted:
-            raise DataError(f"{name} has shape {shape}, expected {wanted} for {n} crystals with {atoms} atoms")

@@ -117,6 +117,11 @@ def _check(crystals: Crystals, card: DatasetCard) -> None:
         raise DataError(f"{card.name}: the files hold targets {sorted(held)}, the card says {sorted(said)}")
     if len(crystals) != card.crystals:
         raise DataError(f"{card.name}: the files hold {len(crystals)} crystals, the card says {card.crystals}")
+    for name in (name for name, target in card.targets.items() if target.task == "classification"):
+        labels = crystals.labels(name)
+        other = labels[~np.isnan(labels) & ~np.isin(labels, (0, 1))]
+        if len(other):
+            raise DataError(f"{card.name}: {name} is a class, 0 or 1, but the files hold {other[0]:g}; mend the labels")
     found = crystals.sha256()
     if card.content_sha256 is not None and found != card.content_sha256:
         raise DataError(

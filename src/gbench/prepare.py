@@ -18,7 +18,7 @@ from gbench.graphs import Graphs
 from gbench.observer import Observer
 from gbench.spec import RunSpec
 from gbench.splitting import Split
-from gbench.train import Task
+from gbench.task import Task
 
 
 @dataclass(frozen=True)
