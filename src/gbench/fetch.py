@@ -149,7 +149,8 @@ def _get(url: str, size: int | None, path: Path) -> None:
         downloader.kwargs["timeout"] = TIMEOUT_SECONDS
     try:
         with bar(f"downloading {url.rpartition('/')[2]}", size) as advance:
-            downloader.progressbar = _Heard(advance)
+            # pooch annotates a bool; its documentation promises any object of this form
+            downloader.progressbar = _Heard(advance)  # pyright: ignore[reportAttributeAccessIssue]
             downloader(url, str(path), None)
     except requests.RequestException as error:
         reason = type(error).__name__ if error.response is None else f"HTTP {error.response.status_code}"
