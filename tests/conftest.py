@@ -12,6 +12,7 @@ import pytest
 from available import loaded
 
 from gbench.dataset import Dataset, load
+from gbench.registry import dataset_card
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,6 +22,16 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("GBENCH_DATASETS", str(tmp_path_factory.mktemp("datasets")))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         yield
+
+
+@pytest.fixture
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Added datasets and the cache in folders of the test's own."""
+    monkeypatch.setenv("GBENCH_DATASETS", str(tmp_path / "datasets"))
+    monkeypatch.setenv("GBENCH_CACHE", str(tmp_path / "cache"))
+    dataset_card.cache_clear()
+    yield
+    dataset_card.cache_clear()
 
 
 @pytest.fixture(scope="session")

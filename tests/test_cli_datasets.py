@@ -5,7 +5,7 @@ import re
 import shlex
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
@@ -19,13 +19,12 @@ from rich.console import Console
 from gbench import registry
 from gbench.archives import tree_sha256
 from gbench.cli import main
-from gbench.cli.dataset_info import histogram, print_info
+from gbench.cli.dataset_info import print_info
 from gbench.content import cache_dir, content_root
 from gbench.dataset import load
 from gbench.errors import FetchError
 from gbench.mirror import whereabouts
 from gbench.overview import overview
-from gbench.periodic_table import SHADES, brief, cells, shade, svg, text
 from gbench.registry import dataset_card
 
 
@@ -39,13 +38,8 @@ Gbench = Callable[..., Printed]
 
 
 @pytest.fixture(autouse=True)
-def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("GBENCH_DATASETS", str(tmp_path / "datasets"))
-    monkeypatch.setenv("GBENCH_CACHE", str(tmp_path / "cache"))
+def _in_a_folder(own_folders: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    dataset_card.cache_clear()
-    yield
-    dataset_card.cache_clear()
 
 
 @pytest.fixture
@@ -273,39 +267,6 @@ class TestInfo:
         added = gbench("datasets", "add", "crystals", "-n", "flat", "-t", "y", "-u", "eV")
         assert "there is nothing to learn" in added.out
         assert gbench("datasets", "info", "flat").code == 0
-
-
-class TestPeriodicTable:
-    def test_every_element_has_a_place_of_its_own(self) -> None:
-        places = {(cell.row, cell.column) for cell in cells()}
-        assert len(places) == 103
-        assert {(cell.symbol, cell.row, cell.column) for cell in cells()} >= {
-            ("H", 0, 0), ("He", 0, 17), ("Fe", 3, 7), ("La", 7, 2), ("Lu", 7, 16), ("Hf", 5, 3), ("Lr", 8, 16),
-        }  # fmt: skip
-
-    def test_counts_stand_beside_colours(self) -> None:
-        for width, widest in ((80, 72), (120, 108)):
-            plain = text({"Fe": 1234, "O": 99_600}, width).plain
-            assert max(len(line.rstrip()) for line in plain.splitlines()) <= widest
-            assert ("1234" if width > 100 else "1k") in plain
-
-    def test_shades_grow_with_the_count(self) -> None:
-        shades = [shade(count, 10_000) for count in (0, 1, 10, 100, 1000, 10_000)]
-        assert shades == sorted(shades)
-        assert (shades[0], shades[-1]) == (0, SHADES)
-        assert shade(1, 1) == SHADES
-
-    @pytest.mark.parametrize(
-        ("count", "shown"), [(7, "7"), (999, "999"), (1000, "1k"), (99_499, "99k"), (130_000, ".1M"), (2_000_000, "2M")]
-    )
-    def test_counts_fit_into_three_characters(self, count: int, shown: str) -> None:
-        assert brief(count) == shown
-
-    def test_titles_are_escaped(self) -> None:
-        ET.fromstring(svg({}, 'a < b & "c"'))
-
-    def test_a_histogram_shows_every_bin_that_holds_anything(self) -> None:
-        assert histogram((0, 1, 1000)) == " ▁█"
 
 
 class TestPull:
