@@ -1,14 +1,17 @@
 """What tests share: real data, a cache of their own, no tracking server by accident."""
 
 import os
+import threading
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
+from available import loaded
 
 from gbench.dataset import Dataset, load
-from gbench.errors import FetchError
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,10 +32,7 @@ def prototypes() -> Dataset:
 @pytest.fixture(scope="session")
 def phonons() -> Dataset:
     """matbench_phonons, where a mirror or the network has it."""
-    try:
-        return load("matbench_phonons")
-    except FetchError as error:
-        pytest.skip(f"needs matbench_phonons: {error}")
+    return loaded("matbench_phonons")
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +42,25 @@ def mirror() -> Path:
     if not Path(folder).is_dir() or not folder:
         pytest.skip("needs GBENCH_MIRROR to be a folder")
     return Path(folder)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A real HTTP server on loopback and the folder it serves."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
+
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=httpd.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{httpd.server_port}", folder
+    httpd.shutdown()
+    thread.join()
+    httpd.server_close()
 
 
 @pytest.fixture

@@ -223,9 +223,10 @@ def test_a_tree_is_verified_by_its_members(tmp_path: Path, top: str) -> None:
 def test_a_tree_that_was_altered_is_refused_and_forgotten(tmp_path: Path) -> None:
     source = tree(tmp_path, right_hash(tmp_path))
     tar(tmp_path / "owner-repo.tar.xz", FILES | {"data/a.cif": b"three"})
-    with pytest.raises(
-        FetchError, match=r"owner-repo.tar.xz: the tree hash of its members is .*, expected .*; it was del"
-    ):
+    said = (
+        r"owner-repo.tar.xz: the tree hash of its members is .*, expected .*; replace .*owner-repo.tar.xz in the mirror"
+    )
+    with pytest.raises(FetchError, match=said):
         fetch(source, tmp_path / "card")
     assert left(cache_dir()) == []
 
@@ -242,9 +243,18 @@ def test_a_truncated_tree_in_the_mirror_is_refused_and_forgotten(tmp_path: Path)
     source = tree(tmp_path, right_hash(tmp_path))
     path = tar(tmp_path / "owner-repo.tar.xz")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(FetchError, match="truncated or damaged"):
+    with pytest.raises(FetchError, match=r"truncated or damaged .*; replace .*/owner-repo.tar.xz in the mirror"):
         fetch(source, tmp_path / "card")
     assert left(cache_dir()) == []
+
+
+def test_a_truncated_tree_beside_its_card_stays_and_says_what_to_do(tmp_path: Path) -> None:
+    source = tree(tmp_path, right_hash(tmp_path))
+    path = tar(tmp_path / "owner-repo.tar.xz")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(FetchError, match=r"truncated or damaged .*; restore it from version control"):
+        fetch(source, tmp_path)
+    assert path.is_file()
 
 
 def test_a_mirror_that_lacks_the_tree_says_where_it_was_sought(tmp_path: Path) -> None:

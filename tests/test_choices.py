@@ -4,7 +4,8 @@ import pytest
 
 from gbench.choices import Choices, parse_overrides, resolve
 from gbench.errors import GbenchError
-from gbench.spec import RunSpec
+from gbench.registry import dataset_card, dataset_names
+from gbench.spec import GraphSpec, RunSpec
 
 
 def test_defaults_come_from_the_cards() -> None:
@@ -56,6 +57,33 @@ CASES = [
 def test_wrong_choices_are_named_with_the_fix(choices: dict[str, object], message: str) -> None:
     with pytest.raises(GbenchError, match=message):
         resolve(Choices.model_validate({"model": "cgcnn", **choices}))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ({}, GraphSpec(kind="knn", neighbors=12, cutoff=8.0, on_short="grow")),
+        ({"graph.neighbors": 8}, GraphSpec(kind="knn", neighbors=8, cutoff=8.0, on_short="grow")),
+        # neither the k nor the 8 Å of the nearest neighbours
+        ({"graph.kind": "radius"}, GraphSpec(kind="radius", cutoff=5.0, on_short="grow")),
+        ({"graph.kind": "voronoi"}, GraphSpec(kind="voronoi", cutoff=5.0, on_short="grow")),
+        ({"graph.kind": "radius", "graph.cutoff": 6.0}, GraphSpec(kind="radius", cutoff=6.0, on_short="grow")),
+    ],
+)
+def test_another_kind_of_graph_leaves_what_was_tuned_for_the_first(
+    overrides: dict[str, object], expected: GraphSpec
+) -> None:
+    assert resolve(Choices(model="cgcnn", dataset="matbench_phonons", overrides=overrides)).graph == expected
+
+
+@pytest.mark.parametrize("model", ["cgcnn", "megnet"])
+@pytest.mark.parametrize("dataset", dataset_names())
+def test_defaults_suit_the_size_of_every_dataset(model: str, dataset: str) -> None:
+    training = resolve(Choices(model=model, dataset=dataset)).training
+    assert training is not None
+    crystals = 0.7 * dataset_card(dataset).crystals
+    assert crystals // training.batch_size * training.epochs >= 500
+    assert crystals * training.epochs <= 2_000_000
 
 
 @pytest.mark.parametrize("text", ["training.epochs", "epochs=5", "training.epochs={"])

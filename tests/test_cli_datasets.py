@@ -187,6 +187,22 @@ class TestList:
         assert listed["matbench_phonons"]["where"] == "download"
         assert "to download" in gbench("datasets", "list").out
 
+    @pytest.mark.parametrize(("width", "licences"), [(80, False), (140, True)])
+    def test_no_name_is_cut_on_a_narrow_terminal(
+        self, gbench: Gbench, width: int, licences: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shown = Console(width=width, file=StringIO(), highlight=False, markup=False)
+        monkeypatch.setattr("gbench.cli.datasets.console", shown)
+        gbench("datasets", "list")
+        assert isinstance(shown.file, StringIO)
+        out = shown.file.getvalue()
+        assert "…" not in out
+        assert max(map(len, out.splitlines())) <= width
+        assert ("licence" in out) == licences
+        for name in registry.dataset_names():
+            assert name in out
+            assert all(target in out for target in dataset_card(name).targets)
+
     def test_a_mirror_is_seen(self, mirror: Path) -> None:
         assert whereabouts(dataset_card("matbench_phonons")) == "mirror"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from available import loaded
 from gbench.datasets.mp36k.load import load as load_mp36k
 from gbench.datasets.slabs_cleavage.load import free_standing
 from gbench.datasets.slabs_cleavage.load import load as load_slabs
@@ -24,7 +25,7 @@ from gbench.audit.shift import composition_distance
 from gbench.content import content, entries
 from gbench.crystals import Crystals
 from gbench.dataset import Dataset, load
-from gbench.errors import DataError, FetchError
+from gbench.errors import DataError
 from gbench.evaluate import independent_groups
 from gbench.fetch import fetch
 from gbench.reading.parallel import Structures
@@ -34,13 +35,6 @@ SAMPLE = 60
 NAMES = ("mp36k", "perov5_7k", "carbon24_4k", "slabs_cleavage")
 CIF_TREE = "c7e574c61fbeb73535580c217f2e5f2fb8266f3ce111530b2830bfc1d46f3172"
 """Published hash of mp36k's CIFs."""
-
-
-def loaded(name: str) -> Dataset:
-    try:
-        return load(name)
-    except FetchError as error:
-        pytest.skip(f"needs {name}: {error}")
 
 
 def sources(name: str) -> list[Path]:

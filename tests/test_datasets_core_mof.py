@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from available import loaded
 from gbench.datasets.core_mof_asr import load as core_mof_load
 from pymatgen.core import Structure
 from pymatgen.io.cif import CifParser
@@ -15,7 +16,7 @@ import gbench.dataset
 from gbench.cards import DatasetCard
 from gbench.content import content
 from gbench.dataset import Dataset, load
-from gbench.errors import DataError, FetchError
+from gbench.errors import DataError
 from gbench.fetch import fetch
 from gbench.reading.cif import read_cif
 from gbench.registry import dataset_card
@@ -42,10 +43,7 @@ TABLE = "filename,LCD,PLD,AV_VF,ASA_m2_g,All_Metals\nNEW_clean,7.5,4.1,0.6,800,Z
 
 @pytest.fixture(scope="module")
 def mofs() -> Dataset:
-    try:
-        return load("core_mof_asr")
-    except FetchError as error:
-        pytest.skip(f"needs core_mof_asr: {error}")
+    return loaded("core_mof_asr")
 
 
 @pytest.fixture(scope="module")

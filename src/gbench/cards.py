@@ -209,7 +209,7 @@ class ModelCard(Frozen):
     """Transformations that provably leave its predictions alone; the tests hold it to each."""
     defaults: Defaults = Defaults()
     tuned: dict[Text, Defaults] = {}
-    """Settings by dataset, chosen on validation data."""
+    """Settings by dataset: chosen on validation data, or, where ``tuning`` says so, for what a run costs."""
     tuning: Text | None = None
     """How the settings were chosen, and what did not help."""
 
@@ -262,7 +262,11 @@ def explain(kind: type[BaseModel], error: ValidationError) -> str:
     elif first["type"] == "missing":
         text = f"key {key!r} is missing"
     else:
-        text = f"{key}: {first['msg'].removeprefix('Value error, ')}, got {first['input']!r}"
+        text = first["msg"].removeprefix("Value error, ")
+        # of parts that do not fit together, the sentence names what matters
+        if not isinstance(first["input"], Mapping):
+            text += f", got {first['input']!r}"
+        text = f"{key}: {text}" if first["loc"] else text
     more = len(problems) - 1
     return text + (f" (and {more} more problem{'s' if more > 1 else ''})" if more else "")
 

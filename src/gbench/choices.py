@@ -52,7 +52,10 @@ def resolve(choices: Choices) -> RunSpec:
     tuned = card.tuned.get(data.name, Defaults())
 
     def section(name: Literal["config", "graph", "training"], key: str) -> Settings:
-        return {**getattr(card.defaults, name), **getattr(tuned, name), **sections.get(key, {})}
+        recommended, chosen = [getattr(defaults, name) for defaults in (card.defaults, tuned)], sections.get(key, {})
+        if name == "graph":
+            recommended = _for_kind(recommended, chosen.get("kind"))
+        return {**recommended[0], **recommended[1], **chosen}
 
     uses_graph, trained = model.uses_graph, issubclass(model, Model)
     for key, used in (("graph", uses_graph), ("training", trained)):
@@ -69,6 +72,16 @@ def resolve(choices: Choices) -> RunSpec:
         training=_build(Training, section("training", "training"), "training") if trained else None,
         seed=choices.seed,
     )
+
+
+def _for_kind(layers: Sequence[Settings], kind: Any) -> list[Settings]:
+    """Without what was recommended for another kind of graph than was chosen: its cut-off or k mean nothing here."""
+    kept, current = [], None
+    for layer in layers:
+        current = layer.get("kind", current)
+        fits = kind is None or kind == current
+        kept.append(layer if fits else {key: value for key, value in layer.items() if key == "on_short"})
+    return kept
 
 
 def check(spec: RunSpec) -> RunSpec:

@@ -43,7 +43,7 @@ def fetch(source: Source, beside: Path, *, download: bool = True) -> Path:
     # GitHub packs everything below one folder; a mirror need not
     tops = (f"{source.github.top}/{root}", root) if source.github else (root,)
     try:
-        unpack(archive, unpacked, source.members, tops)
+        unpack(archive, unpacked, source.members, tops, remedy=_remedy(source, archive))
         _verify_tree(unpacked, source, archive)
     except FetchError:
         # what is refused must not be found again
@@ -72,7 +72,7 @@ def fetch_file(source: Source, beside: Path, *, download: bool = True) -> Path:
     if mirror and not mirror.startswith(("http://", "https://")):
         if not Path(mirror).is_dir():
             raise FetchError(f"{MIRROR}={mirror} is not a folder; correct it, or unset it to download {source.file}")
-        if (mirrored := Path(mirror) / source.file).is_file():
+        if (mirrored := mirrored_file(source)) is not None:
             with atomic_path(cached) as temporary:
                 shutil.copyfile(mirrored, temporary)
                 _verify(temporary, source, f"replace {mirrored} in the mirror", shown=str(mirrored))
@@ -83,6 +83,13 @@ def fetch_file(source: Source, beside: Path, *, download: bool = True) -> Path:
 def cached_file(source: Source) -> Path:
     """Where the file of a source lies in the cache, if it was fetched."""
     return cache_dir() / "sources" / source.identity[:16] / Path(source.file).name
+
+
+def mirrored_file(source: Source) -> Path | None:
+    """The file of a source in the mirror, if that is a folder and holds it."""
+    mirror = os.environ.get(MIRROR, "")
+    path = Path(mirror) / source.file
+    return path if mirror and path.is_file() else None
 
 
 Get = Callable[[Path], None]
@@ -191,9 +198,17 @@ def _verify_tree(folder: Path, source: Source, archive: Path) -> None:
     found = tree_sha256(folder)
     if found != source.tree_sha256:
         raise FetchError(
-            f"{archive.name}: the tree hash of its members is {found[:12]}..., expected {source.tree_sha256[:12]}...; "
-            f"it was deleted from the cache. Replace it in the mirror, or try again"
+            f"{archive}: the tree hash of its members is {found[:12]}..., expected {source.tree_sha256[:12]}...; "
+            f"{_remedy(source, archive)}"
         )
+
+
+def _remedy(source: Source, archive: Path) -> str:
+    """What to do about an archive that is not what the card says."""
+    if not archive.is_relative_to(cache_dir()):
+        return "restore it from version control"
+    mirrored = mirrored_file(source)
+    return f"replace {mirrored} in the mirror" if mirrored else "it was deleted, try again"
 
 
 def _hash(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from gbench.cards import DatasetCard, Source
 from gbench.errors import CardError, DataError, FetchError
-from gbench.fetch import MIRROR, cached_file, fetch, fetch_file
+from gbench.fetch import MIRROR, cached_file, fetch, fetch_file, mirrored_file
 from gbench.registry import dataset_card, dataset_folder
 from gbench.storage import atomic_path
 
@@ -33,10 +33,10 @@ def whereabouts(card: DatasetCard) -> Place:
 def _place(source: Source, beside: Path) -> Place:
     if (beside / source.file).is_file() or cached_file(source).is_file():
         return "here"
-    mirror = os.environ.get(MIRROR, "")
-    if mirror and (Path(mirror) / source.file).is_file():
+    if mirrored_file(source) is not None:
         return "mirror"
-    return "download" if is_published(source) or mirror.startswith("http") else "nowhere"
+    from_server = os.environ.get(MIRROR, "").startswith("http")
+    return "download" if is_published(source) or from_server else "nowhere"
 
 
 def is_published(source: Source) -> bool:

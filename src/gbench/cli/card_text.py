@@ -94,7 +94,10 @@ def _facts(card: SplitCard) -> None:
 def show_comparison(rows: Mapping[str, Sequence[SplitCard]], left_out: Mapping[str, str]) -> None:
     """A row per scheme, the verdicts in order of hardness; means where there are several folds."""
     numbers = ("train", "test", "formula", "duplicates", "composition", "structure", "AUC", "KS", "1-NN", "trees")
-    shown = table("scheme", *numbers, "verdict", right=numbers)
+    shown = table("scheme", *numbers, "verdict", right=("scheme", *numbers, "verdict"))
+    shown.columns[0].justify = shown.columns[-1].justify = "left"
+    # twelve columns are to fit a usual terminal
+    shown.padding = (0, 2, 0, 0)
     every = [card for cards in rows.values() for card in cards]
     values = [floor.value for card in every for floor in card.floors]
     places = decimals(values) if values else 3

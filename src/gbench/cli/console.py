@@ -36,6 +36,17 @@ def table(*columns: str, right: Iterable[str] = ()) -> Table:
     return made
 
 
+def facts(rows: Iterable[tuple[str, str]]) -> Table:
+    """A table of what is known, a name and its value in each row."""
+    made = table("", "")
+    made.show_header = False
+    made.columns[0].style = "dim"
+    made.columns[0].no_wrap = True
+    for name, value in rows:
+        made.add_row(name, value)
+    return made
+
+
 def decimals(values: Sequence[float]) -> int:
     """Decimals that show three significant digits of the smallest magnitude, at most 6."""
     sizes = [abs(value) for value in values if value and math.isfinite(value)]

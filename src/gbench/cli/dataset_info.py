@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gbench.cli.console import console, decimals, table
+from gbench.cli.console import console, decimals, facts, table
 
 if TYPE_CHECKING:
     from gbench.cards import DatasetCard, Target
@@ -21,16 +21,16 @@ def print_info(card: "DatasetCard", seen: "Overview | None", absent: str) -> Non
     console.print(" ".join(card.description.split()))
     console.print()
     if seen is None:
-        _print_facts([("crystals", f"{card.crystals:,}"), ("data", absent)])
+        console.print(facts([("crystals", f"{card.crystals:,}"), ("data", absent)]))
         _print_targets(card)
     else:
-        _print_facts(_sizes(seen))
+        console.print(facts(_sizes(seen)))
         _print_elements(seen)
         _print_labels(card, seen)
     _print_methods(card)
     _print_errata(card)
     console.print()
-    _print_facts(_origin(card))
+    console.print(facts(_origin(card)))
 
 
 def histogram(counts: Sequence[int]) -> str:
@@ -43,31 +43,21 @@ def _halved(counts: Sequence[int]) -> list[int]:
     return [sum(counts[start : start + 2]) for start in range(0, len(counts), 2)]
 
 
-def _print_facts(facts: Sequence[tuple[str, str]]) -> None:
-    shown = table("", "")
-    shown.show_header = False
-    shown.columns[0].style = "dim"
-    shown.columns[0].no_wrap = True
-    for name, value in facts:
-        shown.add_row(name, value)
-    console.print(shown)
-
-
 def _sizes(seen: "Overview") -> list[tuple[str, str]]:
     axes = {"0": "molecules", "1": "chains", "2": "slabs", "3": "crystals"}
     kinds = ", ".join(f"{count:,} {axes[axis]}" for axis, count in seen.periodic_axes.items())
     sizes = seen.atoms_per_crystal
-    facts = [
+    known = [
         ("holds", kinds),
         ("atoms", f"{sizes.min:g} to {sizes.max:g} each, median {sizes.median:g}; {seen.atoms:,} in all"),
     ]
     if seen.volume_per_atom is not None:
         volume = seen.volume_per_atom
-        facts.append(("volume", f"{volume.min:.1f} to {volume.max:.1f} Å³ per atom, median {volume.median:.1f}"))
+        known.append(("volume", f"{volume.min:.1f} to {volume.max:.1f} Å³ per atom, median {volume.median:.1f}"))
     if seen.pairs:
-        facts.append(("pairs", f"{seen.pairs:,}"))
-    facts.append(("elements", f"{len(seen.elements)}; below, how many hold each"))
-    return facts
+        known.append(("pairs", f"{seen.pairs:,}"))
+    known.append(("elements", f"{len(seen.elements)}; below, how many hold each"))
+    return known
 
 
 def _print_elements(seen: "Overview") -> None:
@@ -137,7 +127,7 @@ def _print_methods(card: "DatasetCard") -> None:
     console.print("how the labels were computed")
     shared = [(what, how) for (what, how), names in said.items() if len(names) == len(card.targets)]
     own = [(f"{what} of {', '.join(n)}", how) for (what, how), n in said.items() if len(n) < len(card.targets)]
-    _print_facts([*shared, *own])
+    console.print(facts([*shared, *own]))
 
 
 def _print_errata(card: "DatasetCard") -> None:
@@ -157,10 +147,10 @@ def _print_errata(card: "DatasetCard") -> None:
 
 def _origin(card: "DatasetCard") -> list[tuple[str, str]]:
     doi = f" https://doi.org/{card.citation.doi}" if card.citation.doi else ""
-    facts = [("split", card.default_split + (f"; {card.official.n_splits} official folds" if card.official else ""))]
-    facts += [("licence", card.licence), ("cite", " ".join(card.citation.text.split()) + doi)]
+    known = [("split", card.default_split + (f"; {card.official.n_splits} official folds" if card.official else ""))]
+    known += [("licence", card.licence), ("cite", " ".join(card.citation.text.split()) + doi)]
     for source in card.sources:
         size = f", {source.size / 1e6:,.1f} MB" if source.size else ""
-        facts.append(("source", f"{source.file}{size}, sha256 {source.identity[:12]}"))
-    facts.append(("content", f"sha256 {card.content_sha256[:12]}" if card.content_sha256 else "no hash on the card"))
-    return facts
+        known.append(("source", f"{source.file}{size}, sha256 {source.identity[:12]}"))
+    known.append(("content", f"sha256 {card.content_sha256[:12]}" if card.content_sha256 else "no hash on the card"))
+    return known

@@ -21,6 +21,8 @@ Names = Annotated[
 All = Annotated[bool, typer.Option("--all", help="Every dataset.")]
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
+WIDE = 110
+"""Columns from which on licences have room."""
 WHERE = {"here": "here", "mirror": "in the mirror", "download": "to download", "nowhere": "not at hand"}
 
 
@@ -41,16 +43,23 @@ def list_datasets(as_json: Json = False) -> None:
         print_json([{**card.model_dump(mode="json"), "where": whereabouts(card)} for card in cards])
         _end_with(broken)
         return
-    shown = table("dataset", "crystals", "where", "targets", "licence", right=("crystals",))
-    for column in (*shown.columns[:3], shown.columns[4]):
+    # on a narrow terminal, targets need the room
+    columns = ("dataset", "crystals", "where", "targets", "licence")[: 5 if console.width >= WIDE else 4]
+    shown = table(*columns, right=("crystals",))
+    for column in (*shown.columns[:3], *shown.columns[4:]):
         column.no_wrap = True
     for card in cards:
         # the whole wording is in `info`
         licence, cut, _ = card.licence.replace(" (", ";").partition(";")
         where = WHERE[whereabouts(card)]
-        shown.add_row(
-            f"{card.name}@{card.version}", f"{card.crystals:,}", where, _targets(card), licence + ", ..." * bool(cut)
+        row = (
+            f"{card.name}@{card.version}",
+            f"{card.crystals:,}",
+            where,
+            _targets(card),
+            licence + ", ..." * bool(cut),
         )
+        shown.add_row(*row[: len(columns)])
     console.print(shown)
     _end_with(broken)
 
@@ -62,12 +71,14 @@ def _targets(card: "DatasetCard") -> str:
     for level, of in (("graph", ""), ("node", "per site: "), ("edge", "per pair: ")):
         own = [name for name in order if card.targets[name].level == level]
         if own:
-            parts.append(of + ", ".join(f"{name} ({_unit(card.targets[name])})" for name in own))
+            parts.append(of + ", ".join(f"{name}{_unit(card.targets[name])}" for name in own))
     return "; ".join(parts)
 
 
 def _unit(target: "Target") -> str:
-    return "class" if target.task == "classification" else target.unit
+    if target.task == "classification":
+        return " (class)"
+    return "" if target.unit == "1" else f" ({target.unit})"
 
 
 @app.command("info")

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gbench.cli import complete
-from gbench.cli.console import console, print_json, table
+from gbench.cli.console import console, facts, print_json, table
 
 app = typer.Typer(help="Models: cards and settings.", no_args_is_help=True)
 
@@ -44,10 +44,10 @@ def show_model(
         return
     console.print(f"{card.name}   {card.title} ({card.framework})", style="bold")
     console.print(card.description)
+    known = []
     if card.paper:
-        console.print(f"source      {card.paper.authors} {card.paper.year}, {card.paper.title}, {card.paper.url}")
-    console.print(f"levels      {', '.join(card.levels)}")
-    console.print(f"symmetries  {', '.join(card.symmetries) or 'none claimed'}")
+        known.append(("source", f"{card.paper.authors} {card.paper.year}, {card.paper.title}, {card.paper.url}"))
+    known += [("levels", ", ".join(card.levels)), ("symmetries", ", ".join(card.symmetries) or "none claimed")]
     for place, settings in (("settings", card.defaults), *((f"on {key}", value) for key, value in card.tuned.items())):
         words = [
             f"{section}.{key}={value}"
@@ -59,6 +59,7 @@ def show_model(
             for key, value in values.items()
         ]
         if words:
-            console.print(f"{place:<11} {'  '.join(words)}")
+            known.append((place, "  ".join(words)))
     if card.tuning:
-        console.print(f"tuning      {card.tuning}")
+        known.append(("tuning", card.tuning))
+    console.print(facts(known))
