@@ -11,6 +11,7 @@ from gbench.batch import Batch, GraphTensors
 from gbench.cards import Level
 from gbench.choices import Choices, resolve
 from gbench.crystals import Crystals
+from gbench.dataset import Dataset
 from gbench.graphs import build_graphs
 from gbench.model import Head, Model
 from gbench.registry import model_card, model_class, model_names
@@ -80,3 +81,17 @@ def predict(name: str, crystals: Crystals, level: Level = "graph") -> Tensor:
 def claims(name: str, symmetry: str) -> bool:
     """Whether the model's card claims a symmetry."""
     return symmetry in model_card(name).symmetries
+
+
+def crystals_with_pairs(prototypes: Dataset) -> Crystals:
+    """Some prototypes, each with a pair of atoms, one of them across a cell boundary."""
+    records = []
+    for row in (0, 200, 300, 450, 600, 800):
+        crystals = prototypes.crystals.take([row])
+        records.append(
+            {
+                "id": str(row), "numbers": crystals.numbers, "positions": crystals.positions, "cell": crystals.cell[0],
+                "pairs": [(0, 1), (1, 0)], "pair_image": [(0, 0, 0), (1, 0, -1)],
+            }
+        )  # fmt: skip
+    return Crystals.build(records)

@@ -199,7 +199,9 @@ class ModelCard(Frozen):
     name: Text
     title: Text
     description: Text
-    framework: Literal["numpy", "scikit-learn", "torch", "pyg", "dgl"]
+    framework: Literal["numpy", "scikit-learn", "torch", "pyg"]
+    dgl: bool = False
+    """Whether it runs on DGL too, with the same weights (``gbench run --framework dgl``)."""
     paper: Paper | None = None
     licence: Text
     levels: Annotated[tuple[Level, ...], Field(min_length=1)]

@@ -8,6 +8,7 @@ from torch import Tensor
 from gbench.batch import Batch, GraphTensors
 from gbench.dataset import Dataset
 from gbench.model import Head
+from gbench.nn.ops import edge_ops
 from gbench.spec import GraphSpec
 
 CONFIG = MEGNetConfig(width=12, state=6)
@@ -53,7 +54,7 @@ def test_a_block_follows_the_paper(batch: Batch, dense: bool) -> None:
         bonds = torch.stack([e_new[k] for k, (_, r) in enumerate(pairs) if graph[r] == g]).mean(0)
         atoms = v_new[batch.graph_of_atom == g].mean(0)
         u_new.append(phi(block.update_globals, [u[g], bonds, atoms]))
-    out = block(states, batch)
+    out = block(states, batch, edge_ops(batch, "pyg"))
     torch.testing.assert_close(out.nodes, states.nodes + v_new, atol=1e-10, rtol=0)
     torch.testing.assert_close(out.edges, states.edges + e_new, atol=1e-10, rtol=0)
     torch.testing.assert_close(out.globals, states.globals + torch.stack(u_new), atol=1e-10, rtol=0)

@@ -34,6 +34,9 @@ def run(
     ] = None,
     fold: Annotated[str | None, typer.Option("--fold", "-f", help="A number from 0, or `all`.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Of weights and batches.")] = None,
+    framework: Annotated[
+        str | None, typer.Option("--framework", help="pyg or dgl: what a network's edge operations are done with.")
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="section.key=value, e.g. training.epochs=50, model.hidden=64.")
     ] = None,
@@ -55,13 +58,14 @@ def run(
 
     given = {"model": model, "dataset": dataset, "target": target, "split": split, "seed": seed}
     chosen = {name: value for name, value in given.items() if value is not None}
+    settings = [*(settings or []), *_framework_setting(model, framework)]
     if split == "all":
         from gbench.cli.every_split import run_every_split
 
-        run_every_split(chosen, settings or [], results, allow_leak=allow_leak, as_json=as_json, tracking=tracking)
+        run_every_split(chosen, settings, results, allow_leak=allow_leak, as_json=as_json, tracking=tracking)
         return
     if spec is None:
-        specs = _specs(chosen, settings or [], fold or "0")
+        specs = _specs(chosen, settings, fold or "0")
     elif chosen or settings or fold:
         raise SpecError("--spec repeats a run as it was; leave out --model, --dataset, --set and the like, or --spec")
     else:
@@ -79,6 +83,28 @@ def run(
         print_json(shown[0] if len(shown) == 1 else shown)
     elif len(done) > 1:
         report_folds(done)
+
+
+def _framework_setting(model: str | None, framework: str | None) -> list[str]:
+    """``--framework`` as a setting of the model.
+
+    Raises:
+        UnknownNameError: no such framework.
+        SpecError: a model that does not run on it.
+    """
+    from gbench.errors import SpecError, unknown
+    from gbench.registry import model_card, model_names
+
+    if framework is None or model is None:
+        return []
+    if framework not in ("pyg", "dgl"):
+        raise unknown("framework", framework, ("pyg", "dgl"))
+    card = model_card(model)
+    if (framework == "pyg" and card.framework == "pyg") or (framework == "dgl" and card.dgl):
+        return [f"model.framework={framework}"] if card.dgl else []
+    cards = [model_card(name) for name in model_names()]
+    able = [card.name for card in cards if (card.dgl if framework == "dgl" else card.framework == "pyg")]
+    raise SpecError(f"model {model!r} does not run on {framework}; with {framework}: {', '.join(able)}")
 
 
 def _specs(chosen: dict[str, Any], settings: list[str], fold: str) -> "list[RunSpec]":
@@ -139,7 +165,8 @@ def run_one(spec: "RunSpec", results: Path, *, quiet: bool, allow_leak: bool) ->
         try:
             if quiet:
                 return run_spec(spec, results, QuietObserver(interrupt), allow_leak=allow_leak)
-            with ConsoleObserver(spec, model_card(spec.model).framework, interrupt) as observer:
+            framework = spec.config.get("framework", model_card(spec.model).framework)
+            with ConsoleObserver(spec, framework, interrupt) as observer:
                 return run_spec(spec, results, observer, allow_leak=allow_leak)
         except Interrupted:
             again = shlex.join(["gbench", "run", "--spec", spec.run_id, "--results", str(results)])

@@ -1,6 +1,7 @@
 """From node states to predictions."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -9,33 +10,41 @@ from gbench.batch import Batch
 from gbench.model import Head
 from gbench.nn.basis import GaussianBasis
 from gbench.nn.mlp import MLP
-from gbench.nn.segments import gather, segment_mean
+from gbench.nn.segments import gather, segment_max, segment_mean, segment_softmax, segment_sum
 
 PAIR_BASIS = 41
 PAIR_STOP_ANGSTROM = 8.0
+SET2SET_STEPS = 3
+ReadoutKind = Literal["mean", "sum", "max", "attention", "set2set"]
 
 
 class Readout(nn.Module):
     r"""Predictions at a head's level from node states (atoms, width).
 
-    - graph: a perceptron of the mean over the atoms of each crystal;
+    - graph: a perceptron of the states pooled over the atoms of each crystal, as ``kind`` says;
     - node: a perceptron of each atom's state;
     - edge: a perceptron of :math:`h_i \oplus h_j \oplus u(|r_{ij}|)` for each labelled pair, with 41 Gaussians ``u`` up
       to 8 Å. The pair's own distance counts, whether or not the graph holds that edge. The prediction of an undirected
       target is the mean over (i, j) and (j, i).
 
-    ``widths`` are those of the node states and of the layers between them and the output.
+    ``widths`` are those of the node states and of the layers between them and the output. ``sum`` grows with the cell:
+    a model with it does not predict the same for a crystal and its supercell.
 
     Shapes: h (atoms, widths[0]) -> (graphs, outputs), (atoms, outputs) or (pairs, outputs).
     """
 
-    def __init__(self, widths: Sequence[int], activation: type[nn.Module], head: Head) -> None:
+    def __init__(
+        self, widths: Sequence[int], activation: type[nn.Module], head: Head, kind: ReadoutKind = "mean"
+    ) -> None:
         super().__init__()
         self.head = head
         first, *between = widths
         if head.level == "edge":
             self.basis = GaussianBasis(PAIR_STOP_ANGSTROM, PAIR_BASIS)
             first = 2 * first + PAIR_BASIS
+        elif head.level == "graph":
+            self.pool = Pool(kind, first)
+            first *= 2 if kind == "set2set" else 1
         self.mlp = MLP([first, *between, head.outputs], activation, final=False)
 
     def forward(self, h: Tensor, batch: Batch) -> Tensor:
@@ -43,7 +52,7 @@ class Readout(nn.Module):
         if self.head.level == "edge":
             return self._pairs(h, batch)
         if self.head.level == "graph":
-            h = segment_mean(h, batch.graph_of_atom, batch.n_graphs)
+            h = self.pool(h, batch)
         out: Tensor = self.mlp(h)
         return out
 
@@ -55,3 +64,33 @@ class Readout(nn.Module):
             return out
         turned: Tensor = self.mlp(torch.cat([second, first, distance], dim=1))
         return (out + turned) / 2
+
+
+class Pool(nn.Module):
+    r"""Node states pooled over the atoms of each crystal.
+
+    ``attention``: :math:`\sum_i \mathrm{softmax}_i(a \cdot h_i)\, h_i` (https://arxiv.org/abs/1511.05493, without the
+    transform of states); ``set2set``: https://arxiv.org/abs/1511.06391, three steps, which doubles the width.
+
+    Shapes: h (atoms, width) -> (graphs, width), or (graphs, 2 width) for ``set2set``.
+    """
+
+    def __init__(self, kind: ReadoutKind, width: int) -> None:
+        super().__init__()
+        self.kind = kind
+        if kind == "attention":
+            self.score = nn.Linear(width, 1)
+        elif kind == "set2set":
+            from torch_geometric.nn.aggr import Set2Set
+
+            self.set2set = Set2Set(width, SET2SET_STEPS)
+
+    def forward(self, h: Tensor, batch: Batch) -> Tensor:
+        """(graphs, width)"""
+        index, size = batch.graph_of_atom, batch.n_graphs
+        if self.kind == "attention":
+            return segment_sum(segment_softmax(self.score(h), index, size) * h, index, size)
+        if self.kind == "set2set":
+            out: Tensor = self.set2set(h, index, dim_size=size)
+            return out
+        return {"mean": segment_mean, "sum": segment_sum, "max": segment_max}[self.kind](h, index, size)

@@ -21,3 +21,19 @@ def segment_mean(values: Tensor, index: Tensor, size: int) -> Tensor:
     """(size, ...) mean of each segment; empty segments are 0."""
     count = torch.bincount(index, minlength=size).clamp_(min=1).to(values.dtype)
     return segment_sum(values, index, size) / count.view(-1, *[1] * (values.dim() - 1))
+
+
+def segment_max(values: Tensor, index: Tensor, size: int) -> Tensor:
+    """(size, ...) largest value of each segment; empty segments are 0."""
+    from torch_geometric.utils import scatter
+
+    out: Tensor = scatter(values, index, dim=0, dim_size=size, reduce="max")
+    return out
+
+
+def segment_softmax(scores: Tensor, index: Tensor, size: int) -> Tensor:
+    """(items, ...) softmax of the scores within each segment."""
+    from torch_geometric.utils import softmax
+
+    out: Tensor = softmax(scores, index, num_nodes=size)
+    return out

@@ -1,0 +1,89 @@
+"""PyTorch Geometric and DGL run one model: same weights, same outputs, same gradients."""
+
+import sys
+
+import pytest
+import torch
+from laws import NETWORKS, batch_of, crystals_with_pairs
+from torch import Tensor
+
+from gbench.batch import Batch
+from gbench.cards import Level
+from gbench.choices import Choices, resolve
+from gbench.dataset import Dataset
+from gbench.errors import SpecError
+from gbench.model import Head, Model
+from gbench.nn.ops import DGLOps, EdgeOps, PyGOps
+from gbench.registry import model_card, model_class
+
+BOTH = [name for name in NETWORKS if model_card(name).dgl]
+
+
+def built(name: str, framework: str, head: Head) -> Model:
+    kind = model_class(name)
+    assert issubclass(kind, Model)
+    config = {**resolve(Choices(model=name)).config, "framework": framework}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0 if framework == "pyg" else 1)
+        return kind(kind.Config.model_validate(config), head).double()
+
+
+def outputs_and_gradients(model: Model, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    out = model(batch)
+    out.square().sum().backward()
+    return out.detach(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("level", ["graph", "node", "edge"])
+@pytest.mark.parametrize("name", BOTH)
+def test_one_set_of_weights_gives_the_same_in_both(name: str, level: Level, prototypes: Dataset) -> None:
+    pytest.importorskip("dgl")
+    batch = batch_of(name, crystals_with_pairs(prototypes))
+    pyg, dgl = built(name, "pyg", Head(level)), built(name, "dgl", Head(level))
+    dgl.load_state_dict(pyg.state_dict())
+    (ours, our_gradients), (theirs, their_gradients) = (outputs_and_gradients(model, batch) for model in (pyg, dgl))
+    torch.testing.assert_close(theirs, ours, atol=1e-9, rtol=1e-9)
+    assert our_gradients.keys() == their_gradients.keys()
+    for key, gradient in our_gradients.items():
+        torch.testing.assert_close(their_gradients[key], gradient, atol=1e-9, rtol=1e-9, msg=key)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("operation", ["sum", "mean", "degree", "attention", "at_source", "at_target"])
+def test_operations_equal_their_definition(operation: str, weighted: bool, prototypes: Dataset) -> None:
+    pytest.importorskip("dgl")
+    batch = batch_of("cgcnn", prototypes.crystals.take(range(0, 828, 120)))
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.rand(len(batch.src), generator=generator, dtype=torch.float64) if weighted else None
+    messages = torch.randn(len(batch.src), 3, generator=generator, dtype=torch.float64)
+    nodes = torch.randn(batch.n_atoms, 3, generator=generator, dtype=torch.float64)
+    w = torch.ones(len(batch.src), dtype=torch.float64) if weight is None else weight
+    incoming = [batch.dst == atom for atom in range(batch.n_atoms)]
+    expected = {
+        "sum": lambda: torch.stack([(w[own, None] * messages[own]).sum(0) for own in incoming]),
+        "mean": lambda: torch.stack([(w[own, None] * messages[own]).sum(0) / w[own].sum() for own in incoming]),
+        "degree": lambda: torch.stack([w[own].sum() for own in incoming]),
+        "attention": lambda: _attention(messages, w, incoming),
+        "at_source": lambda: nodes[batch.src],
+        "at_target": lambda: nodes[batch.dst],
+    }[operation]()
+    for kind in (PyGOps, DGLOps):
+        ops: EdgeOps = kind(batch, weight)
+        found = getattr(ops, operation)
+        if operation != "degree":
+            found = found(nodes if operation.startswith("at_") else messages)
+        torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
+
+
+def _attention(scores: Tensor, weight: Tensor, incoming: list[Tensor]) -> Tensor:
+    out = torch.zeros_like(scores)
+    for own in incoming:
+        raised = weight[own, None] * scores[own].exp()
+        out[own] = raised / raised.sum(0)
+    return out
+
+
+def test_without_dgl_the_install_command_is_named(prototypes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dgl", None)
+    with pytest.raises(SpecError, match=r"DGL is not installed: pip install 'gbench\[dgl\]'"):
+        built("cgcnn", "dgl", Head())(batch_of("cgcnn", prototypes.crystals.take([0])))
