@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import multiprocessing.synchronize
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -183,6 +184,21 @@ def test_a_mistake_found_by_another_process_is_told_as_such(few: Crystals, monke
     monkeypatch.setattr("gbench.search.CHUNK_EDGES", 100)
     with pytest.raises(GraphError, match="has no neighbour within 1.0 Å"):
         build_graphs(few, GraphSpec(cutoff=1.0), workers=2)
+
+
+def test_a_full_disk_leaves_nothing_in_the_cache(tmp_path: Path) -> None:
+    """Files may not grow beyond 20 kB in a child process: the graphs do not fit."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from gbench.cli import main; main()", "graphs", "build"],
+        env={**os.environ, "GBENCH_CACHE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {tmp_path / 'graphs'}: cannot write (File too large); set GBENCH_CACHE to")
+    assert done.stderr.count("\n") == 1
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_the_cache_keeps_weights(few: Crystals, tmp_path: Path) -> None:
