@@ -8,7 +8,8 @@ differ by more than 0.1 Å, and exact ones where by no more than 0.001 Å; mirro
 
 Only rows of one reduced formula are compared. Of crystals, both are reduced once, and pairs whose reduced cells differ
 in the number of sites are dismissed, as the matcher itself would. No tighter filter is safe: within the matcher's
-tolerances the distances to the nearest neighbours may differ by more than those of most polymorphs do.
+tolerances the distances to the nearest neighbours may differ by more than those of most polymorphs do. Only where a
+formula has more than ``MOST_CANDIDATES`` training rows are those taken whose fingerprints are most alike.
 
 Source: StructureMatcher of pymatgen, https://doi.org/10.1016/j.commatsci.2012.10.028.
 """
@@ -21,14 +22,17 @@ import numpy as np
 
 from gbench.audit.card import Duplicates, Overlap, Pair
 from gbench.audit.facts import Facts, Parts, Progress, silent
+from gbench.audit.fingerprints import fingerprints
 from gbench.audit.matching import EXACT, Job, Outcome, run_jobs
 from gbench.audit.molecules import Molecules, match_molecules
-from gbench.crystals import IntArray
+from gbench.crystals import FloatArray, IntArray
 
 EXAMPLES = 8
 FEWEST_ROWS = 50
 """Test rows that are looked at whatever it costs."""
 PAIRS_PER_JOB = 300
+MOST_CANDIDATES = 64
+"""Training rows that a test row is compared with. Of more, those with the most similar fingerprints are taken."""
 
 
 class Candidates(NamedTuple):
@@ -82,11 +86,33 @@ def _candidates(search: Search, order: IntArray) -> Iterator[Candidates]:
     by_formula = train[np.argsort(facts.formulas[train], kind="stable")]
     names = facts.formulas[by_formula]
     first, last = (np.searchsorted(names, facts.formulas[order], side) for side in ("left", "right"))
-    cost = Cost(crystals.n_atoms)
+    cost, likeness = Cost(crystals.n_atoms), Likeness(facts)
     for row, start, stop in zip(order.tolist(), first, last, strict=True):
         near = by_formula[start:stop]
-        near = near[np.argsort(np.abs(size[near] - size[row]), kind="stable")]
+        if len(near) > MOST_CANDIDATES:
+            near = likeness.most_alike(row, near)
+        near = near[np.lexsort((facts.rank[near], np.round(np.abs(size[near] - size[row]), 6)))]
         yield Candidates(row, near, cost.seconds(row, near) if len(near) else 0.0)
+
+
+class Likeness:
+    """Which crystals of a formula are most alike, by their fingerprints."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.known: dict[str, tuple[IntArray, FloatArray]] = {}
+
+    def most_alike(self, row: int, others: IntArray) -> IntArray:
+        """The ``MOST_CANDIDATES`` of ``others``, of the row's own formula, that are most alike."""
+        formula = str(self.facts.formulas[row])
+        if formula not in self.known:
+            crystals = self.facts.dataset.crystals
+            rows = np.flatnonzero((self.facts.formulas == formula) & crystals.pbc.any(axis=1))
+            self.known[formula] = rows, fingerprints(crystals.take(rows))
+        rows, found = self.known[formula]
+        difference = np.abs(found[np.searchsorted(rows, others)] - found[np.searchsorted(rows, row)]).max(axis=1)
+        ids = self.facts.rank[others]
+        return others[np.lexsort((ids, np.round(difference, 4)))[:MOST_CANDIDATES]]
 
 
 class Cost:

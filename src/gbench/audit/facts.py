@@ -43,6 +43,11 @@ class Facts:
         return np.argsort(np.array(self.dataset.crystals.ids), kind="stable").astype(np.int64)
 
     @cached_property
+    def rank(self) -> IntArray:
+        """(n,) place of each row in :attr:`by_id`."""
+        return np.argsort(self.by_id).astype(np.int64)
+
+    @cached_property
     def formulas(self) -> NDArray[np.str_]:
         """(n,) reduced formulas."""
         return np.array(reduced_formulas(self.dataset.crystals))
