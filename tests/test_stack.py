@@ -15,7 +15,7 @@ from gbench.nn.basis import BesselBasis, envelope
 from gbench.nn.stack import Edges, Stack, StackConfig
 
 
-class Tripling(Stack):
+class Tripling(Stack[StackConfig]):
     """A stack whose layer gives three times its input."""
 
     @staticmethod

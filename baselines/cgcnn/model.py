@@ -47,12 +47,12 @@ class GatedConvolution(nn.Module):
         return edges.ops.sum(gated_product_(self.norm_gates(z)))
 
 
-class CGCNN(Stack):
+class CGCNN(Stack[CGCNNConfig]):
     """Gated graph convolutions, each inside a residual and the softplus that the authors' code puts around it."""
 
     Config: ClassVar[type[CGCNNConfig]] = CGCNNConfig
 
     @staticmethod
-    def layer(config: StackConfig) -> nn.Module:
+    def layer(config: CGCNNConfig) -> nn.Module:
         """A convolution."""
         return GatedConvolution(config.hidden, config.basis, config.norm)

@@ -4,7 +4,8 @@ A model of this kind is one layer, a module that turns node states into their up
 """
 
 from abc import abstractmethod
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from itertools import cycle
+from typing import Annotated, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 import torch
 from pydantic import Field
@@ -67,6 +68,9 @@ class StackConfig(Frozen):
     """What the operations along edges are done with."""
 
 
+ConfigT = TypeVar("ConfigT", bound=StackConfig)
+
+
 class Edges(NamedTuple):
     """What a layer knows of the edges."""
 
@@ -76,7 +80,7 @@ class Edges(NamedTuple):
     """Operations along them; sums are weighted by the envelope."""
 
 
-class Stack(Model):
+class Stack(Model, Generic[ConfigT]):
     r"""Node states, updated layer by layer.
 
     .. math::
@@ -88,8 +92,10 @@ class Stack(Model):
     """
 
     Config: ClassVar[type[StackConfig]] = StackConfig
+    atomwise: ClassVar[bool] = False
+    """Whether the layer between readout and output comes before the pooling (:class:`gbench.nn.heads.Readout`)."""
 
-    def __init__(self, config: StackConfig, head: Head) -> None:
+    def __init__(self, config: ConfigT, head: Head) -> None:
         super().__init__(config, head)
         self.config = config
         self.embedding = AtomEncoder(
@@ -99,21 +105,27 @@ class Stack(Model):
             names=config.property_names,
         )
         self.basis = RADIAL_BASES[config.basis_kind](config.basis_stop, config.basis)
-        self.layers = nn.ModuleList(self.layer(config) for _ in range(config.layers))
+        self.layers = nn.ModuleList(self.layer(config) for _ in range(self.distinct_layers(config)))
         self.norms = nn.ModuleList(
             NORMS[config.norm]() if config.norm == "none" else NORMS[config.norm](config.hidden)
             for _ in range(config.layers)
         )
         self.after = self.activation_after(config)
-        self.readout = Readout([config.hidden, config.head], ACTIVATIONS[config.activation], head, config.readout)
+        widths, activation = [config.hidden, config.head], ACTIVATIONS[config.activation]
+        self.readout = Readout(widths, activation, head, config.readout, atomwise=self.atomwise)
 
     @staticmethod
     @abstractmethod
-    def layer(config: StackConfig) -> nn.Module:
+    def layer(config: ConfigT) -> nn.Module:
         """A module: node states (atoms, hidden) and :class:`Edges` -> update (atoms, hidden)."""
 
     @staticmethod
-    def activation_after(config: StackConfig) -> nn.Module:
+    def distinct_layers(config: ConfigT) -> int:
+        """How many layers have weights of their own; with fewer than ``layers``, they take turns."""
+        return config.layers
+
+    @staticmethod
+    def activation_after(config: ConfigT) -> nn.Module:
         """What is applied to the sum of update and residual."""
         return ACTIVATIONS[config.activation]()
 
@@ -128,7 +140,7 @@ class Stack(Model):
         weight = envelope(config.envelope, batch.distance, config.basis_stop)
         edges = Edges(self.basis(batch.distance), edge_ops(batch, config.framework, weight))
         states = [self.embedding(batch.numbers)]
-        for layer, norm in zip(self.layers, self.norms, strict=True):
+        for layer, norm in zip(cycle(self.layers), self.norms, strict=False):
             x = norm(layer(states[-1], edges))
             if config.residual:
                 x = states[-1] + x
