@@ -82,7 +82,8 @@ class GraphAttention(nn.Module):
 
     def _score(self, z: Tensor) -> Tensor:
         # one product with a matrix of blocks takes less time than a product and a sum per head
-        return F.leaky_relu(z, SLOPE) @ torch.block_diag(*self.scores[:, :, None])
+        blocks: Tensor = torch.block_diag(*self.scores[:, :, None])
+        return F.leaky_relu(z, SLOPE) @ blocks
 
     def _by_head(self, values: Tensor) -> Tensor:
         return values.view(-1, self.config.heads, self.width)

@@ -48,7 +48,8 @@ class GraphConvolution(nn.Module):
         scale = (1 + edges.ops.sum(weight)).rsqrt()
         # D^-1/2 is taken at the atoms, so that an edge holds nothing but its weight
         x = scale * self.linear(h)
-        return scale * (edges.ops.convolve(x, weight) + x) + self.bias
+        out: Tensor = scale * (edges.ops.convolve(x, weight) + x) + self.bias
+        return out
 
 
 class GCN(Stack[GCNConfig]):
