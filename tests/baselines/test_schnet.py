@@ -66,16 +66,12 @@ def test_the_whole_network_equals_pygs(given: LayerInput, readout: str) -> None:
     for block, theirs in zip(ours.layers, peer.interactions, strict=True):
         assert isinstance(block, Interaction)
         copy(weights(block, theirs))
-    dense, last = ours.readout.atomwise[0], ours.readout.mlp[0]
+    own, others = dict(ours.named_parameters()), dict(peer.named_parameters())
     if readout == "sum":
         # the paper's last bias counts once per atom, ours once per crystal
-        copy({last.bias: torch.zeros(1)})
-    elements = ours.embedding(torch.arange(100))
-    copy(
-        {
-            peer.embedding.weight: elements, peer.lin1.weight: dense.weight, peer.lin1.bias: dense.bias,
-            peer.lin2.weight: last.weight, peer.lin2.bias: last.bias,
-        }
-    )  # fmt: skip
+        copy({own["readout.mlp.0.bias"]: torch.zeros(1)})
+    copy({others["embedding.weight"]: ours.embedding(torch.arange(100))})
+    for name, source in (("lin1", "readout.atomwise.0"), ("lin2", "readout.mlp.0")):
+        copy({others[f"{name}.{kind}"]: own[f"{source}.{kind}"] for kind in ("weight", "bias")})
     theirs = peer(batch.numbers, batch.positions, batch.graph_of_atom)
     torch.testing.assert_close(ours(batch), theirs, atol=1e-9, rtol=1e-9)
