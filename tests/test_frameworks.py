@@ -68,12 +68,8 @@ def test_operations_equal_their_definition(operation: str, weighted: bool, proto
         "attention": lambda: _attention(messages, w, incoming),
         "at_source": lambda: nodes[batch.src],
         "at_target": lambda: nodes[batch.dst],
-        "convolve": lambda: torch.stack(
-            [(w[own, None] * messages[own] * nodes[batch.src[own]]).sum(0) for own in incoming]
-        ),
-        "sum_outer": lambda: torch.stack(
-            [torch.einsum("e,ef,ew->fw", w[own], messages[own], nodes[batch.src[own], :2]) for own in incoming]
-        ),
+        "convolve": lambda: torch.stack([(messages[own] * nodes[batch.src[own]]).sum(0) for own in incoming]),
+        "sum_outer": lambda: torch.stack([messages[own].T @ nodes[batch.src[own], :2] for own in incoming]),
     }[operation]()
     arguments = {
         "degree": (), "at_source": (nodes,), "at_target": (nodes,), "convolve": (nodes, messages),

@@ -48,7 +48,7 @@ class GraphAttention(nn.Module):
     for each head, over all edges k from neighbour j to centre i and, with ``self_loop``, the atom itself (with
     :math:`u_{ii} = 0`); the bracket where ``edge_values`` is set. The products with node states are taken at the atoms.
 
-    Shapes: h (atoms, hidden), edges.basis (edges, basis) -> (atoms, hidden).
+    Shapes: h (atoms, hidden), edges.basis (distances, basis) -> (atoms, hidden).
     """
 
     def __init__(self, config: GATConfig) -> None:
@@ -65,7 +65,7 @@ class GraphAttention(nn.Module):
 
     def forward(self, h: Tensor, edges: Edges) -> Tensor:
         """(atoms, hidden)"""
-        ops, source, target, edge = edges.ops, self.source(h), self.target(h), self.edge(edges.basis)
+        ops, source, target, edge = edges.ops, self.source(h), self.target(h), edges.radial(self.edge)
         values = ops.at_source(source)
         z = values + edge
         scores = self._score(z + ops.at_target(target))

@@ -33,7 +33,7 @@ class GraphConvolution(nn.Module):
     What arrives is divided by what the weights add up to. In a crystal whose atoms are all equivalent the layer
     therefore gives :math:`h W + b`, at any volume.
 
-    Shapes: h (atoms, hidden), edges.basis (edges, basis) -> (atoms, hidden).
+    Shapes: h (atoms, hidden), edges.basis (distances, basis) -> (atoms, hidden).
     """
 
     def __init__(self, hidden: int, basis: int) -> None:
@@ -44,8 +44,8 @@ class GraphConvolution(nn.Module):
 
     def forward(self, h: Tensor, edges: Edges) -> Tensor:
         """(atoms, hidden)"""
-        weight = F.softplus(self.edge(edges.basis)) / math.log(2)
-        scale = (1 + edges.ops.sum(weight)).rsqrt()
+        weight = edges.filters(lambda basis: F.softplus(self.edge(basis)) / math.log(2))
+        scale = (1 + edges.ops.add_up(weight)).rsqrt()
         # D^-1/2 is taken at the atoms, so that an edge holds nothing but its weight
         x = scale * self.linear(h)
         out: Tensor = scale * (edges.ops.convolve(x, weight) + x) + self.bias

@@ -28,7 +28,7 @@ class GatedMean(nn.Module):
     sum of two products. Its graph has no geometry; here the distance in the radial basis u gates each feature of the
     neighbour. With :math:`W_g = 0` the layer is the paper's.
 
-    Shapes: h (atoms, hidden), edges.basis (edges, basis) -> (atoms, hidden).
+    Shapes: h (atoms, hidden), edges.basis (distances, basis) -> (atoms, hidden).
     """
 
     def __init__(self, hidden: int, basis: int, *, unit_length: bool) -> None:
@@ -40,7 +40,8 @@ class GatedMean(nn.Module):
 
     def forward(self, h: Tensor, edges: Edges) -> Tensor:
         """(atoms, hidden)"""
-        mean = edges.ops.per_degree(edges.ops.convolve(h, self.gate(edges.basis) + 1))
+        gate = edges.filters(lambda basis: self.gate(basis) + 1)
+        mean = edges.ops.per_degree(edges.ops.convolve(h, gate))
         # the mean is linear: its weight is taken once per atom, after it
         x: Tensor = self.own(h) + self.neighbors(mean)
         return F.normalize(x, dim=1) if self.unit_length else x

@@ -38,7 +38,7 @@ class Step(nn.Module):
     edge, is never worked out: since :math:`\sum_j A(u_{ij}) h_j = \sum_f A_f \sum_j \phi_f(u_{ij}) h_j`, the matrices
     are multiplied once per atom, after the sum.
 
-    Shapes: h (atoms, hidden), edges.basis (edges, basis) -> (atoms, hidden).
+    Shapes: h (atoms, hidden), edges.basis (distances, basis) -> (atoms, hidden).
     """
 
     def __init__(self, config: MPNNConfig) -> None:
@@ -52,7 +52,7 @@ class Step(nn.Module):
     def forward(self, h: Tensor, edges: Edges) -> Tensor:
         """(atoms, hidden)"""
         # a feature that is 1 on every edge, for A_0
-        features = F.pad(self.features(edges.basis), (0, 1), value=1.0)
+        features = edges.filters(lambda basis: F.pad(self.features(basis), (0, 1), value=1.0))
         message = self.matrices(edges.ops.sum_outer(h, features).flatten(1))
         if self.aggregation == "mean":
             message = edges.ops.per_degree(message)

@@ -35,7 +35,7 @@ class Interaction(nn.Module):
 
     over all edges k from neighbour j to centre i, with the envelope C and the activation g. W1 is taken at the atoms.
 
-    Shapes: h (atoms, hidden), edges.basis (edges, basis) -> (atoms, hidden).
+    Shapes: h (atoms, hidden), edges.basis (distances, basis) -> (atoms, hidden).
     """
 
     def __init__(self, config: SchNetConfig) -> None:
@@ -47,7 +47,7 @@ class Interaction(nn.Module):
 
     def forward(self, h: Tensor, edges: Edges) -> Tensor:
         """(atoms, hidden)"""
-        x = edges.ops.convolve(self.first(h), self.filters(edges.basis))
+        x = edges.ops.convolve(self.first(h), edges.filters(self.filters))
         out: Tensor = self.rest(x)
         return out
 

@@ -47,7 +47,9 @@ def test_an_interaction_equals_pygs(given: LayerInput) -> None:
     peer = exact(InteractionBlock(HIDDEN, BASIS, 6, CUTOFF))
     copy(weights(block, peer))
     batch = given.batch
-    inside = Edges(given.edges.basis, PyGOps(batch, envelope("cosine", batch.distance, CUTOFF)))
+    weight = envelope("cosine", batch.distance, CUTOFF)
+    assert weight is not None
+    inside = Edges(given.edges.basis, PyGOps(batch), weight[:, None])
     assert_equal(
         block, given._replace(edges=inside), lambda h: peer(h, batch.edge_index, batch.distance, given.edges.basis)
     )

@@ -52,25 +52,21 @@ class EdgeOps(ABC):
 
     @abstractmethod
     def convolve(self, values: Tensor, filters: Tensor) -> Tensor:
-        """(atoms, ...) weighted sum of each neighbour's value (atoms, ...) times its edge's filter (edges, ...).
+        """(atoms, ...) sum of each neighbour's value (atoms, ...) times its edge's filter (edges, ...), unweighted.
 
         Both have the same number of dimensions; sizes of 1 are broadcast.
         """
 
     @abstractmethod
     def sum_outer(self, values: Tensor, features: Tensor) -> Tensor:
-        """(atoms, features, width) weighted sum of outer products of each edge's features with its neighbour's value.
+        """(atoms, features, width) sum of outer products of edge features with neighbours' values, unweighted.
 
         Shapes: values (atoms, width), features (edges, features).
         """
 
-    def weighted(self, messages: Tensor) -> Tensor:
-        """(edges, ...) messages times the weight of their edge."""
-        return messages if self.weight is None else messages * _wide(self.weight, messages)
-
     def sum(self, messages: Tensor) -> Tensor:
         """(atoms, ...) weighted sum of messages (edges, ...)."""
-        return self.add_up(self.weighted(messages))
+        return self.add_up(messages if self.weight is None else messages * _wide(self.weight, messages))
 
     def mean(self, messages: Tensor) -> Tensor:
         """(atoms, ...) weighted mean of messages; 0 where none arrives."""
@@ -131,7 +127,7 @@ class PyGOps(EdgeOps):
 
     def convolve(self, values: Tensor, filters: Tensor) -> Tensor:
         """(atoms, ...)"""
-        return self.add_up(self.at_source(values) * self.weighted(filters))
+        return self.add_up(self.at_source(values) * filters)
 
     def sum_outer(self, values: Tensor, features: Tensor) -> Tensor:
         """(atoms, features, width), as one matrix product per block of edges with the same centre.
@@ -140,7 +136,7 @@ class PyGOps(EdgeOps):
         """
         blocks = self._blocks
         padded = features.new_zeros((len(blocks.src), features.shape[1]))
-        padded = padded.index_copy(0, blocks.slot, self.weighted(features))
+        padded = padded.index_copy(0, blocks.slot, features)
         left = padded.view(-1, BLOCK, features.shape[1]).transpose(1, 2)
         right = gather(values, blocks.src).view(-1, BLOCK, values.shape[1])
         return segment_sum(left @ right, blocks.centre, self.batch.n_atoms)
@@ -205,7 +201,7 @@ class DGLOps(EdgeOps):
 
     def convolve(self, values: Tensor, filters: Tensor) -> Tensor:
         """(atoms, ...)"""
-        out: Tensor = self.ops.u_mul_e_sum(self.graph, values, self.weighted(filters))
+        out: Tensor = self.ops.u_mul_e_sum(self.graph, values, filters)
         return out
 
     def sum_outer(self, values: Tensor, features: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ A model of this kind is one layer, a module that turns node states into their up
 """
 
 from abc import abstractmethod
+from collections.abc import Callable
 from itertools import cycle
 from typing import Annotated, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
@@ -19,6 +20,7 @@ from gbench.nn.basis import RADIAL_BASES, BasisKind, EnvelopeKind, envelope
 from gbench.nn.heads import Readout, ReadoutKind
 from gbench.nn.mlp import ShiftedSoftplus
 from gbench.nn.ops import EdgeOps, Framework, edge_ops
+from gbench.nn.segments import gather
 
 Size = Annotated[int, Field(ge=1)]
 NormKind = Literal["none", "batch", "layer"]
@@ -75,9 +77,23 @@ class Edges(NamedTuple):
     """What a layer knows of the edges."""
 
     basis: Tensor
-    """(edges, basis) distances in the radial basis."""
+    """(distances, basis) distances in the radial basis."""
     ops: EdgeOps
     """Operations along them; sums are weighted by the envelope."""
+    envelope: Tensor | None = None
+    """(distances, 1) weight of an edge of that length, if there is an envelope."""
+    distance_of_edge: Tensor | None = None
+    """(edges,) row of ``basis`` that each edge has; None if each has one of its own."""
+
+    def radial(self, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """(edges, width) ``function`` of the basis, (distances, basis) -> (distances, width), once per distance."""
+        out = function(self.basis)
+        return out if self.distance_of_edge is None else gather(out, self.distance_of_edge)
+
+    def filters(self, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """(edges, width) the same, times the envelope: for sums that know no weights."""
+        envelope = self.envelope
+        return self.radial(function if envelope is None else lambda basis: function(basis) * envelope)
 
 
 class Stack(Model, Generic[ConfigT]):
@@ -137,8 +153,7 @@ class Stack(Model, Generic[ConfigT]):
     def embeddings(self, batch: Batch) -> list[Tensor]:
         """Encoded elements, then the state after each layer, (atoms, hidden)."""
         config = self.config
-        weight = envelope(config.envelope, batch.distance, config.basis_stop)
-        edges = Edges(self.basis(batch.distance), edge_ops(batch, config.framework, weight))
+        edges = self._edges(batch)
         states = [self.embedding(batch.numbers)]
         for layer, norm in zip(cycle(self.layers), self.norms, strict=False):
             x = norm(layer(states[-1], edges))
@@ -148,6 +163,14 @@ class Stack(Model, Generic[ConfigT]):
                 x = torch.lerp(x, states[0], config.initial_residual)
             states.append(self.after(x))
         return states
+
+    def _edges(self, batch: Batch) -> Edges:
+        config, of_edge = self.config, batch.distance_of_edge
+        distances = batch.distance if batch.distances is None else batch.distances
+        weight = envelope(config.envelope, distances, config.basis_stop)
+        of_edges = weight if weight is None or of_edge is None else gather(weight, of_edge)
+        ops = edge_ops(batch, config.framework, of_edges)
+        return Edges(self.basis(distances), ops, None if weight is None else weight[:, None], of_edge)
 
     def forward(self, batch: Batch) -> Tensor:
         """(items, outputs)"""
