@@ -128,7 +128,7 @@ def test_patience_ends_training_early(tmp_path: Path) -> None:
 def test_a_loss_that_is_no_number_stops_with_advice(prototypes: Dataset, tmp_path: Path) -> None:
     one = spec()
     task = make_task(prepared(one))
-    task.tensors.vector[:] = float("nan")
+    task.tensors.distances[:] = float("nan")
     kind = model_class("cgcnn")
     assert issubclass(kind, Model)
     assert one.training is not None

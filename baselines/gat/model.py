@@ -4,7 +4,7 @@ Source: Veličković et al. 2018, https://arxiv.org/abs/1710.10903; Brody, Alon 
 https://arxiv.org/abs/2105.14491.
 """
 
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
 import torch
 from pydantic import model_validator
@@ -92,7 +92,7 @@ class GraphAttention(nn.Module):
 class GAT(Stack[GATConfig]):
     """Attention over neighbours."""
 
-    Config: ClassVar[type[GATConfig]] = GATConfig
+    Config = GATConfig
 
     @staticmethod
     def layer(config: GATConfig) -> nn.Module:

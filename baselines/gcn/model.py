@@ -4,7 +4,6 @@ Source: Kipf and Welling 2017, https://arxiv.org/abs/1609.02907.
 """
 
 import math
-from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -55,7 +54,7 @@ class GraphConvolution(nn.Module):
 class GCN(Stack[GCNConfig]):
     """Convolutions with the normalised adjacency."""
 
-    Config: ClassVar[type[GCNConfig]] = GCNConfig
+    Config = GCNConfig
 
     @staticmethod
     def layer(config: GCNConfig) -> nn.Module:

@@ -3,8 +3,6 @@
 Source: Hamilton, Ying and Leskovec 2017, https://arxiv.org/abs/1706.02216.
 """
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -50,7 +48,7 @@ class GatedMean(nn.Module):
 class GraphSAGE(Stack[GraphSAGEConfig]):
     """Means over gated neighbours."""
 
-    Config: ClassVar[type[GraphSAGEConfig]] = GraphSAGEConfig
+    Config = GraphSAGEConfig
 
     @staticmethod
     def layer(config: GraphSAGEConfig) -> nn.Module:

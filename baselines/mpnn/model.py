@@ -3,7 +3,7 @@
 Source: Gilmer et al. 2017, https://arxiv.org/abs/1704.01212, section 5.
 """
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -63,7 +63,7 @@ class Step(nn.Module):
 class MPNN(Stack[MPNNConfig]):
     """Steps of message passing with one set of weights."""
 
-    Config: ClassVar[type[MPNNConfig]] = MPNNConfig
+    Config = MPNNConfig
 
     @staticmethod
     def layer(config: MPNNConfig) -> nn.Module:

@@ -55,7 +55,7 @@ class Interaction(nn.Module):
 class SchNet(Stack[SchNetConfig]):
     """Interaction blocks, each added to its input, and a mean over contributions of atoms."""
 
-    Config: ClassVar[type[SchNetConfig]] = SchNetConfig
+    Config = SchNetConfig
     atomwise: ClassVar[bool] = True
 
     @staticmethod

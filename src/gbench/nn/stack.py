@@ -107,7 +107,7 @@ class Stack(Model, Generic[ConfigT]):
     activation after a layer.
     """
 
-    Config: ClassVar[type[StackConfig]] = StackConfig
+    Config = StackConfig
     atomwise: ClassVar[bool] = False
     """Whether the layer between readout and output comes before the pooling (:class:`gbench.nn.heads.Readout`)."""
 
