@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from available import loaded
+from layers import LayerInput, layer_input
 
 from gbench.dataset import Dataset, load
 from gbench.registry import dataset_card
@@ -38,6 +39,12 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 def prototypes() -> Dataset:
     """The embedded dataset."""
     return load("pbe_prototypes")
+
+
+@pytest.fixture(scope="session")
+def given(prototypes: Dataset) -> LayerInput:
+    """What a layer is given."""
+    return layer_input(prototypes)
 
 
 @pytest.fixture(scope="session")

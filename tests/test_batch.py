@@ -52,6 +52,27 @@ def test_distances_and_moved_atoms(graphs: Graphs, tensors: GraphTensors) -> Non
     assert torch.isfinite(positions.grad).all()
 
 
+def test_a_radial_function_is_worked_out_once_per_distance(tensors: GraphTensors) -> None:
+    batch = tensors.batch(ROWS)
+    assert batch.distances is not None
+    # every edge has a way back of the same length
+    assert 2 * len(batch.distances) <= len(batch.distance)
+    seen = []
+
+    def function(distance: torch.Tensor) -> torch.Tensor:
+        seen.append(len(distance))
+        return torch.stack([distance, distance.square()], dim=1)
+
+    torch.testing.assert_close(batch.radial(function), function(batch.distance), atol=1e-7, rtol=0)
+    # atoms that move take every edge along on its own, and gradients reach all of them
+    positions = batch.positions.clone().requires_grad_()
+    moved = batch.with_positions(positions)
+    (ours,) = torch.autograd.grad(moved.radial(function).sum(), positions, retain_graph=True)
+    (expected,) = torch.autograd.grad(function(moved.distance).sum(), positions)
+    torch.testing.assert_close(ours, expected)
+    assert seen[0] == len(batch.distances) and seen[2] == len(batch.distance)
+
+
 def test_pyg_shares_the_memory(tensors: GraphTensors) -> None:
     batch = tensors.batch(ROWS)
     data: Any = batch.pyg()

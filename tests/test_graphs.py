@@ -54,6 +54,20 @@ def test_vectors_reach_from_centre_to_neighbour(few: Crystals) -> None:
         np.testing.assert_allclose(graphs.vector[edge], expected, atol=1e-12)
 
 
+def test_distances_are_held_once_per_crystal(few: Crystals, monkeypatch: pytest.MonkeyPatch) -> None:
+    # blocks of a crystal or two
+    monkeypatch.setattr("gbench.graphs.BLOCK_EDGES", 500)
+    graphs = build_graphs(few, SPEC)
+    found = graphs.distinct_distances()
+    assert found.of_edge.dtype == np.int16
+    for row in range(len(few)):
+        edges = slice(graphs.edge_ptr[row], graphs.edge_ptr[row + 1])
+        own = found.angstrom[found.ptr[row] : found.ptr[row + 1]]
+        assert (np.diff(np.rint(own / 1e-8)) > 0).all()
+        np.testing.assert_allclose(own[found.of_edge[edges]], graphs.distance[edges], atol=1e-8, rtol=0)
+        assert set(found.of_edge[edges]) == set(range(len(own)))
+
+
 def test_the_cache_gives_back_the_same_graph(few: Crystals, tmp_path: Path) -> None:
     built = cached_graphs(few, SPEC, tmp_path)
     read = cached_graphs(few, SPEC, tmp_path)

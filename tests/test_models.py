@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from laws import CHANGES, NETWORKS, batch_of, claims, network, predict
+from laws import CHANGES, NETWORKS, batch_of, claims, crystals_with_pairs, network, predict
 from structures import one
 
 from gbench.batch import GraphTensors
@@ -44,14 +44,15 @@ class TestNetwork:
     def test_predictions_differ_between_crystals(self, name: str, crystals: Crystals) -> None:
         assert predict(name, crystals).std() > 1e-4
 
-    @pytest.mark.parametrize("level", ["graph", "node"])
-    def test_a_batch_equals_its_members_alone(self, name: str, level: Level, crystals: Crystals) -> None:
+    @pytest.mark.parametrize("level", ["graph", "node", "edge"])
+    def test_a_batch_equals_its_members_alone(self, name: str, level: Level, prototypes: Dataset) -> None:
         if level not in model_card(name).levels:
             pytest.skip(f"{name} has no {level} head")
+        crystals = crystals_with_pairs(prototypes)
         together = predict(name, crystals, level)
         alone = [predict(name, crystals.take([row]), level) for row in range(len(crystals))]
         torch.testing.assert_close(together, torch.cat(alone), atol=TOLERANCE, rtol=0)
-        items = len(crystals) if level == "graph" else len(crystals.numbers)
+        items = {"graph": len(crystals), "node": len(crystals.numbers), "edge": len(crystals.pairs)}[level]
         assert together.shape == (items, 1)
 
     def test_the_same_seed_gives_the_same_weights(self, name: str) -> None:
@@ -72,11 +73,13 @@ class TestNetwork:
         from gbench.graphs import build_graphs
 
         tensors = GraphTensors(build_graphs(one([84], [[0, 0, 0]], np.eye(3) * cell), spec), dtype=torch.float64)
-        model = network(name)
-        out = model(tensors.batch(torch.tensor([0])))
+        model, batch = network(name), tensors.batch(torch.tensor([0]))
+        positions = batch.positions.clone().requires_grad_()
+        out = model(batch.with_positions(positions))
         out.sum().backward()
         assert torch.isfinite(out).all()
-        assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+        gradients = [tensor.grad for tensor in (positions, *model.parameters())]
+        assert all(torch.isfinite(gradient).all() for gradient in gradients if gradient is not None)
         if cutoff == 8.5:
             assert len(tensors.vector) >= 300
 

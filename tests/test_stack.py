@@ -3,19 +3,21 @@
 import pytest
 import torch
 from gbench.baselines.cgcnn.model import CGCNN, CGCNNConfig
-from laws import CHANGES, batch_of
+from laws import CHANGES, NETWORKS, batch_of
 from torch import Tensor, nn
 
 from gbench.batch import Batch
+from gbench.choices import Choices, resolve
 from gbench.crystals import Crystals
 from gbench.dataset import Dataset
 from gbench.errors import SpecError, UnknownNameError
 from gbench.model import Head
 from gbench.nn.basis import BesselBasis, envelope
 from gbench.nn.stack import Edges, Stack, StackConfig
+from gbench.registry import model_class
 
 
-class Tripling(Stack):
+class Tripling(Stack[StackConfig]):
     """A stack whose layer gives three times its input."""
 
     @staticmethod
@@ -132,3 +134,41 @@ def test_atoms_can_start_from_chosen_properties(batch: Batch) -> None:
         CGCNN(CGCNNConfig(identity=False, properties=False), Head())
     with pytest.raises(UnknownNameError, match="no element property 'grup'; did you mean 'group'"):
         CGCNN(CGCNNConfig(property_names=("grup",)), Head())
+
+
+STACKS = [name for name in NETWORKS if issubclass(model_class(name), Stack)]
+OPTIONS: list[dict[str, object]] = [
+    {"layers": 1},
+    {"layers": 6},
+    {"hidden": 24},
+    {"residual": True, "norm": "layer"},
+    {"residual": False, "norm": "batch"},
+    {"residual": False, "norm": "none"},
+    {"initial_residual": 0.3},
+    {"activation": "relu"},
+    *({"readout": readout} for readout in ("sum", "max", "attention", "set2set")),
+    {"head": 16},
+    {"basis_kind": "bessel", "basis": 8, "basis_stop": 5.0},
+    {"envelope": "cosine", "basis_stop": 5.0},
+    {"envelope": "polynomial", "basis_stop": 5.0},
+    {"identity": False},
+    {"properties": False},
+    {"property_names": ["electronegativity", "covalent_radius", "group", "period"]},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("name", STACKS)
+def test_every_model_takes_every_option(name: str, options: dict[str, object], batch: Batch) -> None:
+    kind = model_class(name)
+    assert issubclass(kind, Stack)
+    config = kind.Config.model_validate({**resolve(Choices(model=name)).config, **options})
+    torch.manual_seed(0)
+    model = kind(config, Head()).double()
+    out = model(batch)
+    assert out.shape == (batch.n_graphs, 1)
+    assert torch.isfinite(out).all()
+    assert len(model.embeddings(batch)) == config.layers + 1
+    out.square().sum().backward()
+    for key, parameter in model.named_parameters():
+        assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), key

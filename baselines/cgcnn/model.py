@@ -26,7 +26,7 @@ class GatedConvolution(nn.Module):
     with softplus :math:`g`. The product :math:`z W` is :math:`v_i W_1 + v_j W_2 + u W_3`: the first two are taken once
     per atom, before the gather, instead of once per edge.
 
-    Shapes: h (atoms, hidden), edges.basis (edges, basis) -> (atoms, hidden).
+    Shapes: h (atoms, hidden), edges.basis (distances, basis) -> (atoms, hidden).
     """
 
     def __init__(self, hidden: int, basis: int, norm: NormKind) -> None:
@@ -40,17 +40,16 @@ class GatedConvolution(nn.Module):
         """(atoms, hidden)"""
         z = edges.ops.at_target(self.centre(h))
         z += edges.ops.at_source(self.neighbor(h))
-        # a contiguous transpose makes autograd take the weight's gradient as edges^T @ grad, quicker than its transpose
-        z.addmm_(edges.basis, self.edge.weight.T.contiguous())
+        z += edges.radial(self.edge)
         return edges.ops.sum(gated_product_(self.norm_gates(z)))
 
 
-class CGCNN(Stack):
+class CGCNN(Stack[CGCNNConfig]):
     """Gated graph convolutions, each inside a residual and the softplus that the authors' code puts around it."""
 
     Config = CGCNNConfig
 
     @staticmethod
-    def layer(config: StackConfig) -> nn.Module:
+    def layer(config: CGCNNConfig) -> nn.Module:
         """A convolution."""
         return GatedConvolution(config.hidden, config.basis, config.norm)

@@ -194,7 +194,7 @@ class MEGNet(Model):
         states = [
             States(
                 self.encode_nodes(self.embedding(batch.numbers)),
-                self.encode_edges(self.basis(batch.distance)),
+                batch.radial(lambda distance: self.encode_edges(self.basis(distance))),
                 self.encode_globals(zero),
             )
         ]

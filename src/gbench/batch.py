@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,10 @@ class Batch:
     """(pairs, 3) from i to j, Å."""
     edge_weight: Tensor | None = None
     """(edges,) solid angle of the shared face over 4 pi, of ``voronoi`` graphs; else None."""
+    distances: Tensor | None = None
+    """(distances,) distinct distances, Å. None where atoms have moved: each edge then has a distance of its own."""
+    distance_of_edge: Tensor | None = None
+    """(edges,) which of ``distances`` each edge has."""
 
     @property
     def n_graphs(self) -> int:
@@ -72,6 +77,15 @@ class Batch:
         distance: Tensor = torch.linalg.vector_norm(self.vector, dim=1)
         return distance
 
+    def radial(self, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """(edges, ...) ``function`` of each edge's distance, worked out once for edges of the same length.
+
+        ``function``: (distances,) Å -> (distances, ...), row by row.
+        """
+        if self.distances is None or self.distance_of_edge is None:
+            return function(self.distance)
+        return function(self.distances).index_select(0, self.distance_of_edge)
+
     @cached_property
     def pair_distance(self) -> Tensor:
         """(pairs,) Å."""
@@ -89,7 +103,14 @@ class Batch:
         moved = positions - self.positions
         vector = self.vector + moved[self.src] - moved[self.dst]
         pair_vector = self.pair_vector + moved[self.pairs[1]] - moved[self.pairs[0]]
-        return dataclasses.replace(self, positions=positions, vector=vector, pair_vector=pair_vector)
+        return dataclasses.replace(
+            self,
+            positions=positions,
+            vector=vector,
+            pair_vector=pair_vector,
+            distances=None,
+            distance_of_edge=None,
+        )
 
     def pyg(self) -> "Data":
         """This batch as a PyG ``Data`` on the same memory: z, pos, edge_index, edge_vec, edge_dist, batch, ptr.
@@ -161,6 +182,10 @@ class GraphTensors:
         self.edge_weight = None if graphs.weight is None else real(graphs.weight)
         # these stay as narrow as they are held, and are widened in each batch: a large set has 10^8 edges
         self.image = torch.as_tensor(graphs.edges.image.copy(), device=device)
+        distances = graphs.distinct_distances()
+        self.distances, self.distance_ptr = real(distances.angstrom), integer(distances.ptr)
+        self.distance_of_edge = torch.as_tensor(distances.of_edge, device=device)
+        """(edges,) counted from the first distance of their own crystal."""
         self.atom_ptr, self.edge_ptr = integer(crystals.ptr), integer(graphs.edge_ptr)
         self.pair_ptr, self.pair_vector = integer(crystals.pair_ptr), real(crystals.pair_vector)
         self.local_pairs = integer((crystals.pairs - crystals.ptr[crystals.crystal_of_pair, None]).T)
@@ -176,8 +201,10 @@ class GraphTensors:
         atoms, atom_ptr = _slices(self.atom_ptr, rows)
         edges, edge_ptr = _slices(self.edge_ptr, rows)
         pairs, pair_ptr = _slices(self.pair_ptr, rows)
-        sizes = torch.diff(atom_ptr)
-        first_atom = atom_ptr[:-1].repeat_interleave(torch.diff(edge_ptr))
+        distances, distance_ptr = _slices(self.distance_ptr, rows)
+        sizes, edge_sizes = torch.diff(atom_ptr), torch.diff(edge_ptr)
+        first_atom = atom_ptr[:-1].repeat_interleave(edge_sizes)
+        first_distance = distance_ptr[:-1].repeat_interleave(edge_sizes)
         return Batch(
             numbers=self.numbers.index_select(0, atoms),
             positions=self.positions.index_select(0, atoms),
@@ -191,6 +218,8 @@ class GraphTensors:
             pairs=self.local_pairs.index_select(1, pairs) + atom_ptr[:-1].repeat_interleave(torch.diff(pair_ptr)),
             pair_vector=self.pair_vector.index_select(0, pairs),
             edge_weight=None if self.edge_weight is None else self.edge_weight.index_select(0, edges),
+            distances=self.distances.index_select(0, distances),
+            distance_of_edge=self.distance_of_edge.index_select(0, edges) + first_distance,
         )
 
     def pairs(self, rows: Tensor) -> Tensor:

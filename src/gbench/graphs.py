@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -21,6 +21,19 @@ FORMAT = 1
 """Raised whenever the same spec would give other edges; part of every graph's hash and cache key."""
 BLOCK_EDGES = 1_000_000
 """Edges that are expanded at once where all of them are not needed at once."""
+SAME_ANGSTROM = 1e-8
+"""Distances that are equal after rounding to this are one."""
+
+
+class Distances(NamedTuple):
+    """The distinct distances of each crystal. Symmetry makes many edges equally long, and the way back always is."""
+
+    ptr: IntArray
+    """(n + 1,) first distance of each crystal."""
+    angstrom: NDArray[np.float64]
+    """(distances,)"""
+    of_edge: NDArray[np.integer[Any]]
+    """(edges,) which distance an edge has, counted from the first of its own crystal; as narrow as it can be."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +93,25 @@ class Graphs:
         for block in self.blocks():
             distance[block.edges] = np.linalg.norm(self._vector(block), axis=1)
         return distance
+
+    def distinct_distances(self) -> Distances:
+        """Each distance of a crystal once, sorted, and which one every edge has."""
+        counts, angstrom = np.zeros(len(self.crystals), np.int64), []
+        of_edge = np.empty(self.n_edges, np.int32)
+        for block in self.blocks():
+            lengths = np.diff(self.edge_ptr[block.first : block.last + 1])
+            crystal = np.repeat(np.arange(len(lengths)), lengths)
+            distance = np.linalg.norm(self._vector(block), axis=1)
+            # one integer for both: a crystal has 2^36 places of 1e-8 Å, 687 Å
+            key = (crystal << 36) + np.rint(distance / SAME_ANGSTROM).astype(np.int64)
+            _, first, place = np.unique(key, return_index=True, return_inverse=True)
+            found = np.bincount(crystal[first], minlength=len(lengths))
+            counts[block.first : block.last] = found
+            angstrom.append(distance[first])
+            of_edge[block.edges] = place - np.repeat(np.cumsum(found) - found, lengths)
+        narrow = np.int16 if counts.max(initial=0) < 2**15 else np.int32
+        ptr = np.concatenate([[0], np.cumsum(counts)])
+        return Distances(ptr, np.concatenate([*angstrom, np.empty(0)]), of_edge.astype(narrow, copy=False))
 
     def vectors(self, dtype: DTypeLike) -> NDArray[Any]:
         """:attr:`vector` in another precision, without a copy in float64 on the way."""

@@ -27,14 +27,21 @@ class Readout(nn.Module):
       to 8 Å. The pair's own distance counts, whether or not the graph holds that edge. The prediction of an undirected
       target is the mean over (i, j) and (j, i).
 
-    ``widths`` are those of the node states and of the layers between them and the output. ``sum`` grows with the cell:
-    a model with it does not predict the same for a crystal and its supercell.
+    ``widths`` are those of the node states and of the layers between them and the output. ``atomwise``: the layers
+    between come before the pooling, so that the mean (or sum) is one of contributions of atoms. ``sum`` grows with the
+    cell: a model with it does not predict the same for a crystal and its supercell.
 
     Shapes: h (atoms, widths[0]) -> (graphs, outputs), (atoms, outputs) or (pairs, outputs).
     """
 
     def __init__(
-        self, widths: Sequence[int], activation: type[nn.Module], head: Head, kind: ReadoutKind = "mean"
+        self,
+        widths: Sequence[int],
+        activation: type[nn.Module],
+        head: Head,
+        kind: ReadoutKind = "mean",
+        *,
+        atomwise: bool = False,
     ) -> None:
         super().__init__()
         self.head = head
@@ -43,6 +50,9 @@ class Readout(nn.Module):
             self.basis = GaussianBasis(PAIR_STOP_ANGSTROM, PAIR_BASIS)
             first = 2 * first + PAIR_BASIS
         elif head.level == "graph":
+            self.atomwise = MLP([first, *between], activation, final=True) if atomwise else nn.Identity()
+            if atomwise:
+                first, between = widths[-1], []
             self.pool = Pool(kind, first)
             first *= 2 if kind == "set2set" else 1
         self.mlp = MLP([first, *between, head.outputs], activation, final=False)
@@ -52,7 +62,7 @@ class Readout(nn.Module):
         if self.head.level == "edge":
             return self._pairs(h, batch)
         if self.head.level == "graph":
-            h = self.pool(h, batch)
+            h = self.pool(self.atomwise(h), batch)
         out: Tensor = self.mlp(h)
         return out
 

@@ -4,7 +4,9 @@ A model of this kind is one layer, a module that turns node states into their up
 """
 
 from abc import abstractmethod
-from typing import Annotated, Literal, NamedTuple
+from collections.abc import Callable
+from itertools import cycle
+from typing import Annotated, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 import torch
 from pydantic import Field
@@ -18,6 +20,7 @@ from gbench.nn.basis import RADIAL_BASES, BasisKind, EnvelopeKind, envelope
 from gbench.nn.heads import Readout, ReadoutKind
 from gbench.nn.mlp import ShiftedSoftplus
 from gbench.nn.ops import EdgeOps, Framework, edge_ops
+from gbench.nn.segments import gather
 
 Size = Annotated[int, Field(ge=1)]
 NormKind = Literal["none", "batch", "layer"]
@@ -67,16 +70,33 @@ class StackConfig(Frozen):
     """What the operations along edges are done with."""
 
 
+ConfigT = TypeVar("ConfigT", bound=StackConfig)
+
+
 class Edges(NamedTuple):
     """What a layer knows of the edges."""
 
     basis: Tensor
-    """(edges, basis) distances in the radial basis."""
+    """(distances, basis) distances in the radial basis."""
     ops: EdgeOps
     """Operations along them; sums are weighted by the envelope."""
+    envelope: Tensor | None = None
+    """(distances, 1) weight of an edge of that length, if there is an envelope."""
+    distance_of_edge: Tensor | None = None
+    """(edges,) row of ``basis`` that each edge has; None if each has one of its own."""
+
+    def radial(self, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """(edges, width) ``function`` of the basis, (distances, basis) -> (distances, width), once per distance."""
+        out = function(self.basis)
+        return out if self.distance_of_edge is None else gather(out, self.distance_of_edge)
+
+    def filters(self, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """(edges, width) the same, times the envelope: for sums that know no weights."""
+        envelope = self.envelope
+        return self.radial(function if envelope is None else lambda basis: function(basis) * envelope)
 
 
-class Stack(Model):
+class Stack(Model, Generic[ConfigT]):
     r"""Node states, updated layer by layer.
 
     .. math::
@@ -88,8 +108,10 @@ class Stack(Model):
     """
 
     Config = StackConfig
+    atomwise: ClassVar[bool] = False
+    """Whether the layer between readout and output comes before the pooling (:class:`gbench.nn.heads.Readout`)."""
 
-    def __init__(self, config: StackConfig, head: Head) -> None:
+    def __init__(self, config: ConfigT, head: Head) -> None:
         super().__init__(config, head)
         self.config = config
         self.embedding = AtomEncoder(
@@ -99,21 +121,27 @@ class Stack(Model):
             names=config.property_names,
         )
         self.basis = RADIAL_BASES[config.basis_kind](config.basis_stop, config.basis)
-        self.layers = nn.ModuleList(self.layer(config) for _ in range(config.layers))
+        self.layers = nn.ModuleList(self.layer(config) for _ in range(self.distinct_layers(config)))
         self.norms = nn.ModuleList(
             NORMS[config.norm]() if config.norm == "none" else NORMS[config.norm](config.hidden)
             for _ in range(config.layers)
         )
         self.after = self.activation_after(config)
-        self.readout = Readout([config.hidden, config.head], ACTIVATIONS[config.activation], head, config.readout)
+        widths, activation = [config.hidden, config.head], ACTIVATIONS[config.activation]
+        self.readout = Readout(widths, activation, head, config.readout, atomwise=self.atomwise)
 
     @staticmethod
     @abstractmethod
-    def layer(config: StackConfig) -> nn.Module:
+    def layer(config: ConfigT) -> nn.Module:
         """A module: node states (atoms, hidden) and :class:`Edges` -> update (atoms, hidden)."""
 
     @staticmethod
-    def activation_after(config: StackConfig) -> nn.Module:
+    def distinct_layers(config: ConfigT) -> int:
+        """How many layers have weights of their own; with fewer than ``layers``, they take turns."""
+        return config.layers
+
+    @staticmethod
+    def activation_after(config: ConfigT) -> nn.Module:
         """What is applied to the sum of update and residual."""
         return ACTIVATIONS[config.activation]()
 
@@ -125,10 +153,9 @@ class Stack(Model):
     def embeddings(self, batch: Batch) -> list[Tensor]:
         """Encoded elements, then the state after each layer, (atoms, hidden)."""
         config = self.config
-        weight = envelope(config.envelope, batch.distance, config.basis_stop)
-        edges = Edges(self.basis(batch.distance), edge_ops(batch, config.framework, weight))
+        edges = self._edges(batch)
         states = [self.embedding(batch.numbers)]
-        for layer, norm in zip(self.layers, self.norms, strict=True):
+        for layer, norm in zip(cycle(self.layers), self.norms, strict=False):
             x = norm(layer(states[-1], edges))
             if config.residual:
                 x = states[-1] + x
@@ -136,6 +163,14 @@ class Stack(Model):
                 x = torch.lerp(x, states[0], config.initial_residual)
             states.append(self.after(x))
         return states
+
+    def _edges(self, batch: Batch) -> Edges:
+        config, of_edge = self.config, batch.distance_of_edge
+        distances = batch.distance if batch.distances is None else batch.distances
+        weight = envelope(config.envelope, distances, config.basis_stop)
+        of_edges = weight if weight is None or of_edge is None else gather(weight, of_edge)
+        ops = edge_ops(batch, config.framework, of_edges)
+        return Edges(self.basis(distances), ops, None if weight is None else weight[:, None], of_edge)
 
     def forward(self, batch: Batch) -> Tensor:
         """(items, outputs)"""
