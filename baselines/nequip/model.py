@@ -6,8 +6,9 @@ tensor products by e3nn, https://arxiv.org/abs/2207.09453.
 
 import math
 import re
-from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, NamedTuple
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, NamedTuple, cast
 
 import torch
 from e3nn import o3
@@ -24,6 +25,11 @@ from gbench.nn.network import Network, NetworkConfig, Size
 from gbench.nn.segments import gather, segment_sum
 
 SCALAR = o3.Irrep("0e")
+
+
+def irreps_of(parts: str | Iterable[tuple[int, o3.Irrep]]) -> o3.Irreps:
+    """``o3.Irreps(parts)``, which is annotated to return something else as well."""
+    return cast(o3.Irreps, o3.Irreps(parts))
 
 
 class NequIPConfig(NetworkConfig):
@@ -51,23 +57,22 @@ def irreps_of_states(config: NequIPConfig) -> list[o3.Irreps]:
     """Irreps of the encoded elements and of the state after each layer.
 
     Elements are scalars, and so is what is read out. Between them a layer keeps the irreps that its inputs can give
-    *and* that can still reach the readout. With ``l_max`` 1, a pseudovector (1e) takes two layers to be made and two more to
-    be heard of: fewer than four layers have none, whatever ``pseudo`` says.
+    *and* that can still reach the readout. With ``l_max`` 1, a pseudovector (1e) takes two layers to be made and two
+    more to be heard of: fewer than four layers have none, whatever ``pseudo`` says.
     """
-    allowed = {
-        o3.Irrep(l, p) for l in range(config.l_max + 1) for p in (1, -1) if config.pseudo or p == (-1) ** l
-    }
+    degrees = range(config.l_max + 1)
+    allowed = {o3.Irrep(l, p) for l in degrees for p in (1, -1) if config.pseudo or p == (-1) ** l}  # noqa: E741
     harmonics = [ir for _, ir in o3.Irreps.spherical_harmonics(config.l_max)]
 
     def one_layer(irreps: set[o3.Irrep]) -> set[o3.Irrep]:
         return {ir for before in irreps for y in harmonics for ir in before * y} & allowed
 
     # a path can be walked both ways: what reaches a scalar is what a scalar reaches
-    reached = [{SCALAR}]
+    reached: list[set[o3.Irrep]] = [{SCALAR}]
     for _ in range(config.layers):
         reached.append(one_layer(reached[-1]))
     kept = [there & back for there, back in zip(reached, reversed(reached), strict=True)]
-    return [o3.Irreps([(config.hidden, ir) for ir in sorted(irreps)]) for irreps in kept]
+    return [irreps_of([(config.hidden, ir) for ir in sorted(irreps)]) for irreps in kept]
 
 
 class Edges(NamedTuple):
@@ -107,7 +112,7 @@ class Convolution(nn.Module):
             if out in after
         ]
         paths.sort(key=lambda path: path[3])
-        outputs = o3.Irreps([(mul, out) for *_, mul, out in paths])
+        outputs = irreps_of([(mul, out) for *_, mul, out in paths])
         instructions = [(i, j, number, "uvu", True) for number, (i, j, _, _) in enumerate(paths)]
         self.product = o3.TensorProduct(
             before, harmonics, outputs, instructions, shared_weights=False, internal_weights=False
@@ -122,7 +127,7 @@ class Convolution(nn.Module):
         return segment_sum(messages, batch.dst, batch.n_atoms)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Convolution":
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         # e3nn holds coefficients in the precision it is built in: cast to float64, they would still be those of float32
         for name, coefficients in self.product.named_buffers():
             if found := re.search(r"_w3j_(\d+)_(\d+)_(\d+)$", name):
@@ -149,7 +154,7 @@ class Interaction(nn.Module):
         self.first = o3.Linear(before, before)
         self.convolution = Convolution(before, inside, config)
         self.last = o3.Linear(self.convolution.irreps, inside)
-        self.self_connection = o3.FullyConnectedTensorProduct(before, config.attributes * o3.Irreps("0e"), inside)
+        self.self_connection = o3.FullyConnectedTensorProduct(before, f"{config.attributes}x0e", inside)
 
     def forward(self, h: Tensor, attributes: Tensor, edges: Edges) -> Tensor:
         """(atoms, after.dim)"""
@@ -160,9 +165,9 @@ class Interaction(nn.Module):
 
 def gate(after: o3.Irreps) -> Any:
     """e3nn's gate whose outputs are ``after``."""
-    scalars = o3.Irreps([(mul, ir) for mul, ir in after if ir.l == 0])
-    others = o3.Irreps([(mul, ir) for mul, ir in after if ir.l > 0])
-    gates = others.num_irreps * o3.Irreps("0e")
+    scalars = irreps_of([(mul, ir) for mul, ir in after if ir.l == 0])
+    others = irreps_of([(mul, ir) for mul, ir in after if ir.l > 0])
+    gates = irreps_of(f"{others.num_irreps}x0e")
     # tanh is odd, so an odd scalar stays odd
     activations = [F.silu if ir.p == 1 else torch.tanh for _, ir in scalars]
     return Gate(scalars, activations, gates, [F.silu for _ in gates], others)
@@ -181,9 +186,7 @@ class NequIP(Network):
         )
         self.irreps = irreps_of_states(config)
         """Of each of the ``embeddings``."""
-        self.layers = nn.ModuleList(
-            Interaction(before, after, config) for before, after in zip(self.irreps, self.irreps[1:], strict=False)
-        )
+        self.layers = nn.ModuleList(Interaction(*states, config) for states in pairwise(self.irreps))
         self.readout = Readout([config.hidden, config.head], nn.SiLU, head, config.readout)
 
     def embeddings(self, batch: Batch) -> list[Tensor]:
@@ -192,9 +195,7 @@ class NequIP(Network):
         Shapes: (atoms, irreps[layer].dim). Only scalars (0e) stay as they are when the crystal is turned; the rest
         turns with it. Lengths of states and of their differences do not change.
         """
-        basis, weight = self.basis(batch.distance), self.edge_weight(batch)
-        basis = basis if weight is None else basis * weight[:, None]
-        edges = Edges(self.harmonics(batch.vector), basis, batch)
+        edges = self.edges(batch)
         attributes = self.attributes(batch.numbers)
         states = [self.embedding(batch.numbers)]
         for layer in self.layers:
@@ -205,3 +206,8 @@ class NequIP(Network):
         """(items, outputs)"""
         out: Tensor = self.readout(self.embeddings(batch)[-1], batch)
         return out
+
+    def edges(self, batch: Batch) -> Edges:
+        """What layers know of the edges."""
+        basis, weight = self.basis(batch.distance), self.edge_weight(batch)
+        return Edges(self.harmonics(batch.vector), basis if weight is None else basis * weight[:, None], batch)

@@ -59,8 +59,8 @@ class Message(nn.Module):
         \Delta v_i &= \sum_j v_j \circ \phi_{vv}(s_j) \circ W_{vv}(r_{ij})
                     + \phi_{vs}(s_j) \circ W_{vs}(r_{ij})\, \hat r_{ij}
 
-    where :math:`\phi` is a perceptron of the neighbour's scalars, taken once per atom and then gathered, and W a linear map of the
-    radial basis times the envelope.
+    where :math:`\phi` is a perceptron of the neighbour's scalars, taken once per atom and then gathered, and W a
+    linear map of the radial basis times the envelope.
 
     Shapes: scalars (atoms, hidden), vectors (atoms, 3, hidden) -> the same.
     """

@@ -41,9 +41,7 @@ class NetworkConfig(Frozen):
 
     def encoder(self, width: int) -> AtomEncoder:
         """What atoms start from."""
-        return AtomEncoder(
-            width, identity=self.identity, with_properties=self.properties, names=self.property_names
-        )
+        return AtomEncoder(width, identity=self.identity, with_properties=self.properties, names=self.property_names)
 
 
 class Network(Model):
