@@ -64,8 +64,10 @@ def test_the_whole_network_equals_pygs(given: LayerInput, readout: str) -> None:
     graph = (batch.edge_index, batch.distance)
     peer = exact(PyGSchNet(HIDDEN, 6, 2, BASIS, CUTOFF, lambda *_: graph, readout=PEER_READOUTS[readout]))
     # worked out from centres of float32 too
-    peer.distance_expansion.coeff = ours.basis.scale
-    for block, theirs in zip(ours.layers, peer.interactions, strict=True):
+    vars(peer.distance_expansion)["coeff"] = ours.basis.scale
+    interactions = peer.interactions
+    assert isinstance(interactions, nn.ModuleList)
+    for block, theirs in zip(ours.layers, interactions, strict=True):
         assert isinstance(block, Interaction)
         copy(weights(block, theirs))
     own, others = dict(ours.named_parameters()), dict(peer.named_parameters())
