@@ -31,8 +31,8 @@ class ALIGNNConfig(NetworkConfig):
     """Width between a basis and the first edge and angle states."""
     angle_basis: Annotated[int, Field(ge=2)] = 40
     """Gaussians of the cosine, from -1 to 1."""
-    norm: NormKind = "batch"
-    """Of nodes, edges and angles, inside each convolution."""
+    norm: NormKind = "layer"
+    """Of nodes, edges and angles, inside each convolution; the paper has ``batch``."""
     activation: Activation = "silu"
 
 

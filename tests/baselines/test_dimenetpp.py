@@ -130,7 +130,7 @@ class TestBases:
         theirs = layer(distance, angle, corners.first)
         radial = basis.of_distance(distance) * (weight * STOP**1.5 * STOP / distance)[:, None, None]
         ours = basis(radial[corners.first], corners.cosine)
-        # PyG's closed forms lose digits at short distances; to scipy's values ours are equal within 1e-12
+        # PyG's roots are float32; to scipy's values ours are equal within 1e-12
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
 
 

@@ -23,8 +23,8 @@ def angles(batch: Batch, numbers_per_angle: int) -> EdgePairs:
     Raises:
         SpecError: more memory would be needed than is free.
     """
-    # without gradients a layer's numbers are gone when the next begins; a quarter is on the safe side for two layers
-    held = numbers_per_angle if torch.is_grad_enabled() else numbers_per_angle // 4
+    # without gradients a layer's numbers are gone when the next begins: half is what two layers would need at most
+    held = numbers_per_angle if torch.is_grad_enabled() else numbers_per_angle // 2
     count = count_angles(batch)
     needed = count * (held * batch.vector.element_size() + INDEX_BYTES)
     if needed > ALWAYS_FITS_BYTES and needed > (free := free_bytes(batch.vector.device)):

@@ -27,7 +27,7 @@ class SphericalBasis(nn.Module):
     n = 1 ... ``radial``. Beyond the cut-off ``c`` (``stop``, Å) they are 0.
 
     :math:`j_l` is summed as a Chebyshev series through values of scipy: one product for all l and n, with slopes, and
-    without the cancellation near 0 that the closed forms and the upward recurrence suffer from.
+    without the cancellation at short distances that the upward recurrence suffers from.
 
     Source: DimeNet, https://arxiv.org/abs/2003.03123, equation 6. The authors' code divides by d besides.
     """
@@ -69,7 +69,7 @@ def bessel_roots(orders: int, count: int) -> NDArray[np.float64]:
     from scipy.special import spherical_jn
 
     # between two roots of one order lies exactly one of the next, and those of order 0 are multiples of pi
-    roots = [np.arange(1, count + orders) * math.pi]
+    roots: list[NDArray[np.float64]] = [np.arange(1, count + orders) * np.float64(math.pi)]
     for order in range(1, orders):
         ends = pairwise(roots[-1])
         roots.append(np.array([brentq(lambda z, n=order: spherical_jn(n, z), a, b, xtol=1e-14) for a, b in ends]))
@@ -96,5 +96,4 @@ def bessel_series(orders: int, count: int) -> NDArray[np.float64]:
     # the Chebyshev polynomials are orthogonal over these nodes
     weights = np.full(degree + 1, 2.0 / (degree + 1))
     weights[0] /= 2
-    series = weights[:, None] * (terms.T @ values.reshape(degree + 1, -1))
-    return series.astype(np.float64, copy=False)
+    return np.asarray(weights[:, None] * (terms.T @ values.reshape(degree + 1, -1)), dtype=np.float64)
