@@ -1,6 +1,6 @@
 """What every message-passing network is told, and what it starts from: atoms and distances."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor
@@ -47,8 +47,7 @@ class NetworkConfig(Frozen):
 class Network(Model):
     """Encoded elements in ``embedding`` and a radial ``basis``; one hop per layer."""
 
-    Config: ClassVar[type[NetworkConfig]] = NetworkConfig
-    config: NetworkConfig
+    Config = NetworkConfig
 
     def __init__(self, config: NetworkConfig, head: Head) -> None:
         super().__init__(config, head)

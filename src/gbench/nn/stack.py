@@ -33,6 +33,11 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 NORMS: dict[str, type[nn.Module]] = {"none": nn.Identity, "batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 
 
+def norm_layer(kind: NormKind, width: int) -> nn.Module:
+    """The normalisation of (items, width)."""
+    return NORMS[kind]() if kind == "none" else NORMS[kind](width)
+
+
 class StackConfig(NetworkConfig):
     """Settings of every :class:`Stack`; models change the defaults and add their own."""
 
@@ -93,10 +98,7 @@ class Stack(Network, Generic[ConfigT]):
     def __init__(self, config: ConfigT, head: Head) -> None:
         super().__init__(config, head)
         self.layers = nn.ModuleList(self.layer(config) for _ in range(self.distinct_layers(config)))
-        self.norms = nn.ModuleList(
-            NORMS[config.norm]() if config.norm == "none" else NORMS[config.norm](config.hidden)
-            for _ in range(config.layers)
-        )
+        self.norms = nn.ModuleList(norm_layer(config.norm, config.hidden) for _ in range(config.layers))
         self.after = self.activation_after(config)
         widths, activation = [config.hidden, config.head], ACTIVATIONS[config.activation]
         self.readout = Readout(widths, activation, head, config.readout, atomwise=self.atomwise)
