@@ -12,7 +12,7 @@ from gbench.cards import Level
 from gbench.choices import Choices, resolve
 from gbench.crystals import Crystals
 from gbench.dataset import Dataset
-from gbench.graphs import build_graphs
+from gbench.graphs import build_graphs, without_edges
 from gbench.model import Head, Model
 from gbench.registry import model_card, model_class, model_names
 
@@ -66,8 +66,8 @@ def network(name: str, level: Level = "graph", seed: int = 0) -> Model:
 def batch_of(name: str, crystals: Crystals) -> Batch:
     """All crystals in one float64 batch, with the graph settings of the model's card."""
     spec = resolve(Choices(model=name)).graph
-    assert spec is not None
-    tensors = GraphTensors(build_graphs(crystals, spec), dtype=torch.float64)
+    graphs = without_edges(crystals) if spec is None else build_graphs(crystals, spec)
+    tensors = GraphTensors(graphs, dtype=torch.float64)
     return tensors.batch(torch.arange(len(crystals)))
 
 

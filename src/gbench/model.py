@@ -39,10 +39,11 @@ class Predictor:
     Config: ClassVar[type[Frozen]] = NoConfig
     """Typed, frozen settings; unknown keys are refused."""
     uses_graph: ClassVar[bool] = True
+    """Whether it looks at edges; without, a spec has no graph section and batches hold no edge."""
 
 
 class Model(Predictor, nn.Module, ABC):
-    """A graph network. It is given batches, never targets, split names or test structures."""
+    """A network. It is given batches, never targets, split names or test structures."""
 
     @abstractmethod
     def __init__(self, config: Frozen, head: Head) -> None:
@@ -69,7 +70,7 @@ class Model(Predictor, nn.Module, ABC):
     @property
     @abstractmethod
     def hops(self) -> int:
-        """Message-passing steps: the nominal receptive field is ``hops`` x cut-off."""
+        """Message-passing steps: the nominal receptive field is ``hops`` x cut-off, where there is a graph."""
 
 
 @dataclass(frozen=True)

@@ -132,8 +132,8 @@ def _train(spec: RunSpec, prepared: Prepared, checkpoint: Path, observer: Observ
         inputs = Inputs.of(prepared.dataset.crystals, prepared.graphs)
         estimator.fit(inputs, split.train, prepared.labels[prepared.items(split.train)])
         return Outcome(estimator.predict(inputs, split.val), estimator.predict(inputs, split.test))
-    if not issubclass(kind, Model) or prepared.graphs is None or spec.training is None:
-        raise TypeError(f"{kind.__name__} is neither a Model with a graph nor an Estimator")
+    if not issubclass(kind, Model) or spec.training is None:
+        raise TypeError(f"{kind.__name__} is neither an Estimator nor a Model with training settings")
     task, training = make_task(prepared), spec.training
 
     def build() -> Model:

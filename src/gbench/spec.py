@@ -173,7 +173,7 @@ class RunSpec(Frozen):
     model: str
     config: Settings = {}
     graph: GraphSpec | None
-    """None for a model that looks at composition only."""
+    """None for a model that uses no edges."""
     split: AnySplit
     training: Training | None
     """None for a model that is not trained by the loop."""
