@@ -49,7 +49,7 @@ CASES = [
     ({"overrides": {"graph.neighbors": 5}}, r"neighbors belongs to kind 'knn'"),
     ({"overrides": {"model.hidden": -1}}, r"model settings: hidden: "),
     ({"model": "dummy", "overrides": {"training.epochs": 3}}, r"model 'dummy' has no training settings"),
-    ({"model": "knn", "target": "hirshfeld"}, r"model 'knn' predicts at level graph, but .*hirshfeld is a node target"),
+    ({"model": "mlp", "target": "hirshfeld"}, r"model 'mlp' predicts at level graph, but .*hirshfeld is a node target"),
 ]
 
 

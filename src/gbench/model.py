@@ -18,6 +18,10 @@ from gbench.graphs import Graphs
 FloatArray = NDArray[np.float64]
 
 
+MOST_ITEMS = 20_000
+"""Labelled sites or pairs that an estimator learns from; with more, floors would take hours and hardly gain."""
+
+
 class Head(NamedTuple):
     """What a network is to deliver."""
 
@@ -111,3 +115,10 @@ class Estimator(Predictor, ABC):
     @abstractmethod
     def predict(self, inputs: Inputs, rows: IntArray) -> FloatArray:
         """(rows,), (their atoms,) or (their pairs,) predictions in the unit of the labels: for classes, of 1."""
+
+    def learned_from(self, labels: FloatArray) -> IntArray:
+        """Positions of the labels that are there; of sites or pairs at most ``MOST_ITEMS``, drawn with the seed."""
+        known = np.flatnonzero(~np.isnan(labels))
+        if self.level == "graph" or len(known) <= MOST_ITEMS:
+            return known
+        return np.sort(np.random.default_rng(self.seed).choice(known, MOST_ITEMS, replace=False))
