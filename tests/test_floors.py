@@ -49,8 +49,8 @@ def test_published_runs_of_trees_keep_their_names(path: Path) -> None:
 def test_boosting_is_another_run_with_settings_of_its_own() -> None:
     plain, boosted = (resolve(Choices(model="trees", overrides=o)) for o in ({}, BOOSTED))
     assert plain.config == {"trees": 300, "max_features": 0.5, "min_samples_leaf": 1}
-    assert boosted.config["learning_rate"] == 0.1
-    assert boosted.config["min_samples_leaf"] == 5
+    assert boosted.config["learning_rate"] == 0.05
+    assert boosted.config["min_samples_leaf"] == 20
     assert RunSpec.model_validate_json(boosted.model_dump_json()).run_id == boosted.run_id != plain.run_id
 
 
@@ -90,11 +90,15 @@ def test_the_nearest_of_a_site_is_a_site_of_its_element(prototypes: Dataset) -> 
     knn = estimator("knn", "node")
     everything = np.arange(828)
     knn.fit(Inputs(crystals), everything, crystals.numbers.astype(np.float64))
-    np.testing.assert_array_equal(knn.predict(Inputs(crystals), everything[::7]), crystals.take(everything[::7]).numbers)
+    np.testing.assert_array_equal(
+        knn.predict(Inputs(crystals), everything[::7]), crystals.take(everything[::7]).numbers
+    )
 
 
 def test_sites_are_described_by_their_element_and_their_nearest_shell() -> None:
-    salt = Crystals.build([crystal([11, 17], [[0, 0, 0], [2.8, 0, 0]], 2.8 * np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]]))])
+    salt = Crystals.build(
+        [crystal([11, 17], [[0, 0, 0], [2.8, 0, 0]], 2.8 * np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]]))]
+    )
     found = site_statistics(build_graphs(salt, GraphSpec(cutoff=3.5)))
     table = dict(zip(found.names, found.values.T, strict=True))
     np.testing.assert_allclose(table["electronegativity"], [0.93, 3.16])

@@ -12,7 +12,7 @@ from gbench.crystals import IntArray, ranges
 from gbench.features import composition_statistics, site_statistics, structure_statistics
 from gbench.model import Estimator, FloatArray, Inputs
 
-BOOSTING = {"min_samples_leaf": 5, "learning_rate": 0.1}
+BOOSTING = {"min_samples_leaf": 20, "learning_rate": 0.05}
 
 
 class TreesConfig(Frozen):
@@ -23,9 +23,9 @@ class TreesConfig(Frozen):
     trees: int = 300
     max_features: float = 0.5
     min_samples_leaf: int = 1
-    """1, or 5 under ``hist-gradient-boosting``, unless chosen."""
+    """1, or 20 under ``hist-gradient-boosting``, unless chosen."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] | None = None
-    """Of ``hist-gradient-boosting``: share of each tree that is taken; 0.1 unless chosen."""
+    """Of ``hist-gradient-boosting``: share of each tree that is taken; 0.05 unless chosen."""
 
     @model_validator(mode="before")
     @classmethod

@@ -105,7 +105,7 @@ def site_statistics(graphs: Graphs) -> Features:
 
 
 def composition_of_sites(crystals: Crystals, atoms: IntArray) -> FloatArray:
-    """(atoms, features) properties of the element of each of ``atoms``, then the composition statistics of its crystal."""
+    """(atoms, features) properties of the element of each of ``atoms``, then the statistics of its crystal."""
     own = properties()[crystals.numbers[atoms]]
     return np.concatenate([own, composition_statistics(crystals).values[crystals.crystal_of_atom[atoms]]], axis=1)
 

@@ -18,8 +18,8 @@ from gbench.graphs import Graphs
 FloatArray = NDArray[np.float64]
 
 
-MOST_ITEMS = 20_000
-"""Labelled sites or pairs that an estimator learns from; with more, floors would take hours and hardly gain."""
+MOST_ITEMS = 10_000
+"""Labelled sites or pairs that an estimator learns from; with more, floors would take long and hardly gain."""
 
 
 class Head(NamedTuple):
