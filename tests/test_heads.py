@@ -8,18 +8,17 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from laws import NETWORKS, batch_of, network
+from laws import NETWORKS, assert_holds, batch_of, network
 
 import gbench
 from gbench import registry
-from gbench.choices import Choices, resolve
 from gbench.crystals import Crystals
 from gbench.dataset import Dataset, load
 from gbench.errors import CardError
 from gbench.graphs import build_graphs
-from gbench.model import Head, Model
+from gbench.laws.networks import undirected_pairs_have_one_value
 from gbench.predictions import item_frame, item_positions
-from gbench.registry import model_card, model_class
+from gbench.registry import model_card
 from gbench.result import Result, read_history, read_predictions
 from gbench.spec import GraphSpec
 from gbench.task import Scale
@@ -105,18 +104,8 @@ def test_a_network_learns_the_lengths_of_pairs(made: Dataset, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", WITH_PAIRS)
-def test_an_undirected_pair_has_one_value_and_a_directed_one_two(name: str, made: Dataset) -> None:
-    batch = batch_of(name, made.crystals.take(range(8)))
-    other = {"pairs": batch.pairs.flip(0), "pair_vector": -batch.pair_vector}
-    turned = type(batch)(**{**vars(batch), **other})
-    undirected = network(name, "edge")
-    with torch.no_grad():
-        torch.testing.assert_close(undirected(batch), undirected(turned), atol=1e-12, rtol=0)
-        kind = model_class(name)
-        assert issubclass(kind, Model)
-        directed = kind(kind.Config.model_validate(resolve(Choices(model=name)).config), Head("edge", directed=True))
-        directed = directed.double().eval()
-        assert (directed(batch) - directed(turned)).abs().max() > 1e-6
+def test_an_undirected_pair_has_one_value_and_a_directed_one_two(name: str) -> None:
+    assert_holds(undirected_pairs_have_one_value(name))
 
 
 @pytest.mark.parametrize("name", WITH_PAIRS)

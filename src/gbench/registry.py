@@ -129,9 +129,7 @@ def _place(model: str) -> Place:
     if model in installed():
         return installed_place(model)
     if (Path(model) / "card.yaml").is_file():
-        raise UnknownNameError(
-            f"no model {model!r}, but there is a folder of that name; for it write --model ./{model}"
-        )
+        raise UnknownNameError(f"no model {model!r}, but there is a folder of that name; write it as ./{model}")
     raise unknown("model", model, model_names(), "gbench models list")
 
 
