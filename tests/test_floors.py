@@ -114,7 +114,7 @@ def test_a_lone_atom_has_finite_features() -> None:
 
 def test_of_many_sites_some_are_drawn_and_of_crystals_all_are_kept() -> None:
     labels = np.where(np.arange(3 * MOST_ITEMS) % 3 == 0, np.nan, 1.0)
-    few, every = (estimator("dummy", level).learned_from(labels) for level in ("node", "graph"))  # type: ignore[arg-type]
+    few, every = (estimator("dummy", level).learned_from(labels) for level in ("node", "graph"))
     assert len(few) == MOST_ITEMS == len(set(few.tolist()))
     assert len(every) == 2 * MOST_ITEMS
     assert not np.isnan(labels[few]).any()

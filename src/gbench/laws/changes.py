@@ -5,7 +5,6 @@ from collections.abc import Callable
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from gbench.cards import Symmetry
 from gbench.crystals import Crystals
 
 Change = Callable[[Crystals], Crystals]
@@ -25,7 +24,7 @@ TURN = Rotation.random(rng=np.random.default_rng(5)).as_matrix()
 SKEW = np.array([[1, 1, 0], [0, 1, 0], [-1, 2, 1]])
 REPEAT = np.diag([2, 1, 2])
 REPEAT_SHIFTS = np.array([[a, 0, c] for a in range(2) for c in range(2)])
-CHANGES: dict[Symmetry, Change] = {
+CHANGES: dict[str, Change] = {
     "permutation": lambda c: rewrite(c, lambda z, x, h: (z[::-1], x[::-1], h)),
     "rotation": lambda c: rewrite(c, lambda z, x, h: (z, x @ TURN, h @ TURN)),
     "translation": lambda c: rewrite(c, lambda z, x, h: (z, x + [0.7, -11.3, 2.9], h)),
