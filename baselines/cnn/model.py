@@ -1,7 +1,7 @@
 """A convolutional network over the unit cell, drawn on a grid of voxels."""
 
 from itertools import pairwise
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -50,7 +50,7 @@ class VoxelNetwork(Model):
     survive the halvings changes nothing, any other shift does; another choice of cell gives another image.
     """
 
-    Config: ClassVar[type[VoxelNetworkConfig]] = VoxelNetworkConfig
+    Config = VoxelNetworkConfig
     uses_graph = False
 
     def __init__(self, config: VoxelNetworkConfig, head: Head) -> None:

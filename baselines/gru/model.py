@@ -1,6 +1,6 @@
 """A recurrent network that reads a crystal site by site, in the order of its file."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -49,7 +49,7 @@ class SequenceNetwork(Model):
     Source: gated recurrent units, https://arxiv.org/abs/1406.1078.
     """
 
-    Config: ClassVar[type[SequenceNetworkConfig]] = SequenceNetworkConfig
+    Config = SequenceNetworkConfig
     uses_graph = False
 
     def __init__(self, config: SequenceNetworkConfig, head: Head) -> None:

@@ -1,6 +1,6 @@
 """A perceptron over composition: what a network reaches that knows nothing of structure."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ class PerceptronConfig(Frozen):
 class Perceptron(Model):
     """A perceptron of the composition vector: the first rung of the ladder, without any structural bias."""
 
-    Config: ClassVar[type[PerceptronConfig]] = PerceptronConfig
+    Config = PerceptronConfig
     uses_graph = False
 
     def __init__(self, config: PerceptronConfig, head: Head) -> None:

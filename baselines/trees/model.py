@@ -84,13 +84,15 @@ class Trees(Estimator):
                 random_state=self.seed,
                 n_jobs=-1,
             )
+        # what stands there is a flag or "auto", of which type checkers see the second alone
+        never: Any = False
         return HistGradientBoostingRegressor(
             max_iter=config.trees,
             max_features=config.max_features,
             min_samples_leaf=config.min_samples_leaf,
             learning_rate=config.learning_rate or BOOSTING["learning_rate"],
             # validation is not for estimators to look at, nor training for them to withhold
-            early_stopping=False,
+            early_stopping=never,
             random_state=self.seed,
         )
 

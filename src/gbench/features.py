@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from gbench.crystals import Crystals, IntArray
-from gbench.elements import element_property, fractions, properties, property_names
+from gbench.elements import N_ELEMENTS, element_property, fractions, properties, property_names
 from gbench.graphs import Graphs
 
 FloatArray = NDArray[np.float64]
@@ -97,9 +97,9 @@ def site_statistics(graphs: Graphs) -> Features:
     table, numbers = properties(), graphs.crystals.numbers
     around = _site_features(graphs)
     weight = _shell_weight(graphs, around["nearest distance"])
-    sums = csr_array((weight, (graphs.dst, numbers[graphs.src])), shape=(len(numbers), len(table)))
-    shares = sums / np.maximum(sums.sum(axis=1), 1e-12)[:, None]
-    neighbors = shares[:, 1:] @ table[1:]
+    # 104 columns for each atom of a large dataset would not fit into memory: most of them are empty
+    sums = csr_array((weight, (graphs.dst, numbers[graphs.src] - 1)), shape=(len(numbers), N_ELEMENTS))
+    neighbors = (sums @ table[1:]) / np.maximum(sums.sum(axis=1), 1e-12)[:, None]
     names = (*property_names(), *around, *(f"neighbours' {name}" for name in property_names()))
     return Features(names, np.column_stack([table[numbers], *around.values(), neighbors]))
 

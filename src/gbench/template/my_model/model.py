@@ -3,8 +3,6 @@
 Source: authors and year, https://doi.org/...
 """
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 
 from gbench.nn.stack import Edges, Stack, StackConfig
@@ -37,7 +35,7 @@ class Messages(nn.Module):
 class MyModel(Stack):
     """What it is, and what it is good for."""
 
-    Config: ClassVar[type[MyModelConfig]] = MyModelConfig
+    Config = MyModelConfig
 
     @staticmethod
     def layer(config: StackConfig) -> nn.Module:
