@@ -3,8 +3,6 @@
 Source: Ruff, Reiser, Stühmer and Friederich 2023, https://arxiv.org/abs/2302.14102.
 """
 
-from typing import cast
-
 from torch import Tensor, nn
 
 from gbench.nn.mlp import MLP
@@ -48,24 +46,24 @@ class DeepMessages(nn.Module):
 
     def forward(self, h: Tensor, edges: Edges) -> Tensor:
         """(atoms, hidden)"""
-        z = self.edge(edges.basis)
+        z = edges.radial(self.edge)
         z += edges.ops.at_target(self.receiver(h))
         z += edges.ops.at_source(self.sender(h))
         out: Tensor = self.node(edges.ops.sum(self.rest(self.activation(z))))
         return out
 
 
-class COGN(Stack):
+class COGN(Stack["COGNConfig"]):
     """Deep messages along many edges, each block inside a residual; mean over atoms."""
 
     Config = COGNConfig
 
     @staticmethod
-    def layer(config: StackConfig) -> nn.Module:
+    def layer(config: COGNConfig) -> nn.Module:
         """A processing block."""
-        return DeepMessages(cast("COGNConfig", config))
+        return DeepMessages(config)
 
     @staticmethod
-    def activation_after(config: StackConfig) -> nn.Module:
+    def activation_after(config: COGNConfig) -> nn.Module:
         """None: node states add up."""
         return nn.Identity()
