@@ -91,7 +91,7 @@ class Training:
 def perovskites() -> tuple[Crystals, str]:
     """2,400 perovskites, and where they come from."""
     file = Path(os.environ.get("GBENCH_MIRROR", "")) / "cdvae" / "perov_5_val.csv"
-    return (_from_cifs(file), "CDVAE Perov-5") if file.is_file() else (_generated(), "generated perovskites")
+    return (_from_cifs(file), "CDVAE Perov-5") if file.is_file() else (generated(), "generated perovskites")
 
 
 def _from_cifs(file: Path) -> Crystals:
@@ -104,7 +104,8 @@ def _from_cifs(file: Path) -> Crystals:
         return Crystals.from_pymatgen([Structure.from_str(text, fmt="cif") for text in table["cif"]])
 
 
-def _generated() -> Crystals:
+def generated() -> Crystals:
+    """2,400 cubic perovskites."""
     generator = np.random.default_rng(0)
     sites = np.array([[0, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]])
     records = []

@@ -1,6 +1,7 @@
 """SchNet is PyG's, block by block and as a whole."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from gbench.baselines.schnet.model import Interaction, SchNet, SchNetConfig
 from layers import BASIS, HIDDEN, LayerInput, assert_equal, copy
 from torch import Tensor, nn
 from torch_geometric.nn import SchNet as PyGSchNet
-from torch_geometric.nn.models.schnet import InteractionBlock, ShiftedSoftplus
+from torch_geometric.nn.models.schnet import GaussianSmearing, InteractionBlock, ShiftedSoftplus
 
 from gbench.model import Head
 from gbench.nn.basis import GaussianBasis, envelope
@@ -33,9 +34,11 @@ def weights(ours: Interaction, theirs: InteractionBlock) -> dict[Tensor, Tensor]
     }
 
 
-def exact(peer: nn.Module) -> nn.Module:
-    """The peer in float64: its ln 2 has the digits of float32."""
+def exact(peer: nn.Module, gaussians: float | None = None) -> Any:
+    """The peer in float64: its ln 2, and the factor in its Gaussians' exponent, have the digits of float32."""
     for module in peer.modules():
+        if isinstance(module, GaussianSmearing) and gaussians is not None:
+            module.coeff = gaussians
         if isinstance(module, ShiftedSoftplus):
             module.shift = math.log(2)
     return peer.double()
@@ -62,12 +65,10 @@ def test_the_whole_network_equals_pygs(given: LayerInput, readout: str) -> None:
     ours.basis = GaussianBasis(CUTOFF, BASIS, width=math.sqrt(2) * CUTOFF / (BASIS - 1)).double()
     batch = given.batch
     graph = (batch.edge_index, batch.distance)
-    peer = exact(PyGSchNet(HIDDEN, 6, 2, BASIS, CUTOFF, lambda *_: graph, readout=PEER_READOUTS[readout]))
-    # worked out from centres of float32 too
-    vars(peer.distance_expansion)["coeff"] = ours.basis.scale
-    interactions = peer.interactions
-    assert isinstance(interactions, nn.ModuleList)
-    for block, theirs in zip(ours.layers, interactions, strict=True):
+    peer = exact(
+        PyGSchNet(HIDDEN, 6, 2, BASIS, CUTOFF, lambda *_: graph, readout=PEER_READOUTS[readout]), ours.basis.scale
+    )
+    for block, theirs in zip(ours.layers, peer.interactions, strict=True):
         assert isinstance(block, Interaction)
         copy(weights(block, theirs))
     own, others = dict(ours.named_parameters()), dict(peer.named_parameters())
