@@ -1,6 +1,5 @@
 """Cards: what a dataset or a model says of itself, checked against a schema."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -228,8 +227,7 @@ def read_card(kind: type[CardT], path: Path) -> CardT:
     except OSError as error:
         raise CardError(f"{path}: cannot be read ({error.strerror}); every entry needs a card.yaml") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = re.sub(r"\s+", " ", str(error))
-        raise CardError(f"{path}: not valid YAML: {where}") from error
+        raise CardError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(raw, dict):
         raise CardError(f"{path}: a card is a mapping of keys to values, not a {type(raw).__name__}")
     card = validate(kind, raw, str(path), CardError)

@@ -5,7 +5,11 @@ from collections.abc import Iterable
 
 
 class GbenchError(Exception):
-    """Base of every error that is shown to a person as one sentence with the fix."""
+    """Base of every error that is shown to a person as one sentence with the fix, on one line."""
+
+    def __init__(self, sentence: str = "") -> None:
+        # libraries, whose words a sentence may quote, like to write several
+        super().__init__(" ".join(filter(None, map(str.strip, sentence.splitlines()))))
 
 
 class CardError(GbenchError):

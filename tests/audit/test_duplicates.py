@@ -10,10 +10,11 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 from scipy.spatial.transform import Rotation
 
-from gbench.audit import matching
+from gbench.audit import duplicates, matching
 from gbench.audit.card import Duplicates
 from gbench.audit.duplicates import FEWEST_ROWS, Search, find_duplicates
 from gbench.audit.facts import Facts
+from gbench.audit.fingerprints import fingerprints
 from gbench.audit.measure import labelled_parts
 from gbench.dataset import Dataset
 from gbench.frozen import get_split
@@ -130,3 +131,24 @@ def test_processes_find_what_one_finds(prototypes: Dataset, monkeypatch: pytest.
     monkeypatch.setattr(matching, "PARALLEL_SECONDS", 0.0)
     monkeypatch.setattr(matching, "_cores", lambda: 2)
     assert search(prototypes, parts) == alone
+
+
+def test_of_many_candidates_the_most_alike_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "MOST_CANDIDATES", 1)
+    polymorphs = [caesium_chloride(f"train {number}", 3.5 + 0.01 * number) for number in range(5)]
+    card = search(dataset([*polymorphs, rocksalt("copy", 5.64), rocksalt("test", 5.9)]), split(range(6), [6]))
+    assert card.compared == 1
+    assert [(pair.test, pair.train) for pair in card.examples] == [("test", "copy")]
+
+
+def test_fingerprints_do_not_depend_on_cell_or_scale() -> None:
+    salt = rocksalt("salt", 5.64)
+    crystals = dataset(
+        [salt, doubled(salt, "doubled"), rocksalt("strained", 7.0), caesium_chloride("other", 3.5)]
+    ).crystals
+    found = fingerprints(crystals)
+    assert found[1] == pytest.approx(found[0], abs=1e-6)
+    assert found[2] == pytest.approx(found[0], abs=1e-6)
+    # six neighbours at half of the lattice constant; the primitive cell holds a quarter of its cube and two atoms
+    assert found[0][:6] == pytest.approx(0.5 * 8 ** (1 / 3), abs=1e-6)
+    assert abs(found[3] - found[0]).max() > 0.05

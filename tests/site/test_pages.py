@@ -1,6 +1,7 @@
 """What the pages say, and what they must not."""
 
 import itertools
+import json
 import re
 import shlex
 from typing import TYPE_CHECKING
@@ -232,3 +233,19 @@ def test_the_full_command_spells_out_every_setting(bench: "Bench") -> None:
     assert (flags["--model"], flags["--split"], flags["--fold"], flags["--seed"]) == ("megnet", "cluster", "3", "2")
     given = [word for flag, word in itertools.pairwise(words) if flag == "--set"]
     assert parse_overrides(given) == sections(result)
+
+
+def test_a_split_that_leaks_is_marked_on_every_page_that_shows_it(bench: "Bench") -> None:
+    why = "97 % of test crystals have a near-duplicate in train"
+    result = bench.result(bench.spec("trees", "random"), 0.1)
+    assert result.split is not None
+    marked = result.split.model_copy(update={"verdict": "leak", "why": why})
+    saved = bench.save(result.model_copy(update={"split": marked}))
+    bench.build()
+    home = bench.page("index.html")
+    assert f"<b>Marked.</b> Measured: leak in 1 of 1 folds; fold 0: {why}." in home
+    assert home.count("Marked.") == 1
+    payload = json.loads(bench.page("leaderboard.json"))
+    table = next(table for table in payload["tables"] if table["split"]["scheme"] == "random")
+    assert table["leaks"] is True
+    assert f"<b>Marked.</b> The split was measured: leak, {why}." in bench.page(f"runs/{saved.run_id}.html")

@@ -244,6 +244,5 @@ def _chosen(names: list[str] | None, everything: bool) -> list[str]:
 def _end_with(failures: list[str]) -> None:
     if failures:
         for failure in failures:
-            # libraries' own words may run over several lines
-            errors.print(f"error: {' '.join(failure.split())}", soft_wrap=True)
+            errors.print(f"error: {failure}", soft_wrap=True)
         raise typer.Exit(2)

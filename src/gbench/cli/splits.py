@@ -7,6 +7,7 @@ import typer
 
 from gbench.cli import complete
 from gbench.cli.console import console, print_json, table
+from gbench.cli.watch import watched
 
 if TYPE_CHECKING:
     from gbench.dataset import Dataset as LoadedDataset
@@ -59,7 +60,8 @@ def show_split(
     for fold in range(fold_count(loaded, spec)):
         one = spec.model_copy(update={"fold": fold})
         split = get_split(loaded, one)
-        card = get_card(facts, split, one, target or loaded.card.default_target)
+        with watched(f"{scheme}, fold {fold}") as progress:
+            card = get_card(facts, split, one, target or loaded.card.default_target, progress=progress)
         sizes = {"train": len(split.train), "val": len(split.val), "test": len(split.test)}
         rows.append((fold, sizes, split, card))
     if as_json:

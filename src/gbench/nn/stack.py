@@ -4,7 +4,7 @@ A model of this kind is one layer, a module that turns node states into their up
 """
 
 from abc import abstractmethod
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -53,7 +53,7 @@ class Edges(NamedTuple):
     """Operations along them; sums are weighted by the envelope."""
 
 
-class Stack(Network):
+class Stack(Network[StackConfig]):
     r"""Node states, updated layer by layer.
 
     .. math::
@@ -64,8 +64,7 @@ class Stack(Network):
     activation after a layer.
     """
 
-    Config: ClassVar[type[StackConfig]] = StackConfig
-    config: StackConfig
+    Config = StackConfig
 
     def __init__(self, config: StackConfig, head: Head) -> None:
         super().__init__(config, head)

@@ -77,7 +77,7 @@ def _guarded(items: Iterator[Any], file: str, unit: str) -> Iterator[Any]:
         try:
             item = next(items, None)
         except Exception as error:  # ASE's readers raise whatever they meet: IndexError, KeyError, XYZError, ...
-            why = " ".join(str(error).split()) or type(error).__name__
+            why = str(error) or type(error).__name__
             raise DataError(f"{file}, {unit} {index}: cannot be read ({type(error).__name__}: {why})") from error
         if item is None:
             return

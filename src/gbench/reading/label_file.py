@@ -55,7 +55,7 @@ def read_labels(path: Path, target: str | None, level: Level | None) -> LabelFil
         UnknownNameError: no such column.
     """
     named = not any(map(_is_value, _first_row(path)[1:]))
-    table = _read(path) if named else _nameless(path, level)
+    table = read_csv(path) if named else _nameless(path, level)
     found, between = _layout(table, level)
     key = ID if ID in table.columns else next(iter(table.columns))
     free = [name for name in table.columns if name not in (key, *between)]
@@ -70,14 +70,6 @@ def read_labels(path: Path, target: str | None, level: Level | None) -> LabelFil
         others = {other: table.columns[other][row] for other in free if other != column}
         lines.append(Line(table.lines[row], name, sites, value, others))
     return LabelFile(table.file, target or column, found, lines)
-
-
-def _read(path: Path, names: Sequence[str] = ()) -> Table:
-    try:
-        return read_csv(path, names)
-    except DataError as error:
-        # a quoted column name may hold line breaks
-        raise DataError(" ".join(str(error).split())) from error
 
 
 def _first_row(path: Path) -> list[str]:
@@ -98,7 +90,7 @@ def _is_value(field: str) -> bool:
 def _nameless(path: Path, level: Level | None) -> Table:
     """The table of a file whose first line is data, with the columns its level has."""
     width = len(_first_row(path))
-    plain = _read(path, [str(column) for column in range(width)])
+    plain = read_csv(path, [str(column) for column in range(width)])
     fitting: list[Level] = [each for each in ("node", "edge") if width in _widths(each)]
     if level is None:
         ids = plain.columns["0"]

@@ -29,6 +29,8 @@ def _table(table: Table) -> dict[str, Any]:
         "target": table.target,
         "unit": table.unit,
         "split": table.parameters,
+        "verdict": table.verdict or None,
+        "leaks": table.leaks,
         "folds": table.folds,
         "rows": [_row(row) for row in table.rows],
     }

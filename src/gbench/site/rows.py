@@ -1,10 +1,12 @@
 """What a leaderboard table holds."""
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
 from typing import Any, Literal
 
+from gbench.result import SplitRecord
 from gbench.site.runs import ScoredRun
 from gbench.site.scores import Score
 from gbench.spec import SplitSpec
@@ -96,6 +98,33 @@ class Table:
     def folds(self) -> tuple[int, ...]:
         """Folds that a complete row has."""
         return tuple(sorted({fold for row in self.rows if row.standing != "excluded" for fold in row.folds}))
+
+    @property
+    def leaks(self) -> bool:
+        """Whether any of the folds was found to leak."""
+        return "leak" in self._verdicts.values()
+
+    @property
+    def verdict(self) -> str:
+        """What the split was measured to be: ``leak in 5 of 5 folds; fold 0: 97 % of ...``. Empty if it was not."""
+        counts = Counter(self._verdicts.values())
+        if not counts:
+            return ""
+        found = ", ".join(f"{verdict} in {count} of {counts.total()} folds" for verdict, count in counts.most_common())
+        return f"{found}; fold {min(self._verdicts)}: {self._first_why}"
+
+    @cached_property
+    def _verdicts(self) -> dict[int, str]:
+        return {fold: record.verdict for fold, record in self._measured.items() if record.verdict}
+
+    @property
+    def _first_why(self) -> str:
+        return self._measured[min(self._verdicts)].why or ""
+
+    @cached_property
+    def _measured(self) -> dict[int, SplitRecord]:
+        runs = (run.result for row in self.rows for run in row.runs)
+        return {run.spec.split.fold: run.split for run in runs if run.split is not None and run.split.verdict}
 
     @property
     def best(self) -> Row | None:
