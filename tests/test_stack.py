@@ -171,7 +171,7 @@ def test_every_model_takes_every_option(name: str, options: dict[str, object], b
     out = model(batch)
     assert out.shape == (batch.n_graphs, 1)
     assert torch.isfinite(out).all()
-    assert len(model.embeddings(batch)) == config.layers + 1
+    assert len(model.embeddings(batch)) == model.hops + 1
     out.square().sum().backward()
     for key, parameter in model.named_parameters():
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), key

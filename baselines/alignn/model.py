@@ -72,7 +72,7 @@ def convolution(config: ALIGNNConfig) -> EdgeGatedConvolution:
     return EdgeGatedConvolution(config.hidden, config.norm, ACTIVATIONS[config.activation])
 
 
-class ALIGNN(Network):
+class ALIGNN(Network[ALIGNNConfig]):
     """Edge-gated convolutions that take turns on the line graph and on the crystal graph; mean over atoms."""
 
     Config = ALIGNNConfig

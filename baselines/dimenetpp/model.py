@@ -161,7 +161,7 @@ class OutputBlock(nn.Module):
         return out
 
 
-class DimeNetPP(Network):
+class DimeNetPP(Network[DimeNetPPConfig]):
     """Directional message passing; node states are the sum over output blocks, the readout their mean over atoms."""
 
     Config = DimeNetPPConfig

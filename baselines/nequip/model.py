@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, NamedTuple, cast
+from typing import Annotated, Any, NamedTuple, cast
 
 import torch
 from e3nn import o3
@@ -24,7 +24,7 @@ from gbench.nn.heads import Readout
 from gbench.nn.network import Network, NetworkConfig, Size
 from gbench.nn.segments import gather, segment_sum
 
-SCALAR = o3.Irrep("0e")
+SCALAR = cast(o3.Irrep, o3.Irrep("0e"))
 
 
 def irreps_of(parts: str | Iterable[tuple[int, o3.Irrep]]) -> o3.Irreps:
@@ -68,7 +68,7 @@ def irreps_of_states(config: NequIPConfig) -> list[o3.Irreps]:
         return {ir for before in irreps for y in harmonics for ir in before * y} & allowed
 
     # a path can be walked both ways: what reaches a scalar is what a scalar reaches
-    reached: list[set[o3.Irrep]] = [{SCALAR}]
+    reached = [{SCALAR}]
     for _ in range(config.layers):
         reached.append(one_layer(reached[-1]))
     kept = [there & back for there, back in zip(reached, reversed(reached), strict=True)]
@@ -167,16 +167,16 @@ def gate(after: o3.Irreps) -> Any:
     """e3nn's gate whose outputs are ``after``."""
     scalars = irreps_of([(mul, ir) for mul, ir in after if ir.l == 0])
     others = irreps_of([(mul, ir) for mul, ir in after if ir.l > 0])
-    gates = irreps_of(f"{others.num_irreps}x0e")
+    gates = irreps_of([(others.num_irreps, SCALAR)] if others else [])
     # tanh is odd, so an odd scalar stays odd
     activations = [F.silu if ir.p == 1 else torch.tanh for _, ir in scalars]
     return Gate(scalars, activations, gates, [F.silu for _ in gates], others)
 
 
-class NequIP(Network):
+class NequIP(Network[NequIPConfig]):
     """Node states of scalars, vectors and higher irreps; what is read out are the even scalars of the last layer."""
 
-    Config: ClassVar[type[NequIPConfig]] = NequIPConfig
+    Config = NequIPConfig
 
     def __init__(self, config: NequIPConfig, head: Head) -> None:
         super().__init__(config, head)

@@ -3,7 +3,7 @@
 Source: Schütt, Unke and Gastegger 2021, https://arxiv.org/abs/2102.03150.
 """
 
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from pydantic import Field
@@ -113,10 +113,10 @@ class Update(nn.Module):
         )
 
 
-class PaiNN(Network):
+class PaiNN(Network[PaiNNConfig]):
     """Message and update blocks in turn, on vectors that are 0 at first; the scalars are read out."""
 
-    Config: ClassVar[type[PaiNNConfig]] = PaiNNConfig
+    Config = PaiNNConfig
 
     def __init__(self, config: PaiNNConfig, head: Head) -> None:
         super().__init__(config, head)

@@ -28,6 +28,7 @@ def test_it_equals_pygs(given: LayerInput, self_loop: bool, merge: Literal["conc
     concat = merge == "concat"
     width = HIDDEN // 2 if concat else HIDDEN
     peer = GATv2Conv(HIDDEN, width, heads=2, concat=concat, edge_dim=BASIS, add_self_loops=False).double()
+    assert peer.lin_edge is not None
     copy(
         {
             peer.lin_l.weight: layer.source.weight,

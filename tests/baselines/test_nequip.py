@@ -82,7 +82,7 @@ def test_vectors_are_turned_by_the_matrix_itself() -> None:
 @pytest.mark.parametrize("l_max", [1, 2])
 def test_the_tensor_product_is_a_sum_over_clebsch_gordan_coefficients(batch: Batch, l_max: int) -> None:
     config = NequIPConfig(hidden=3, l_max=l_max, radial=(5,))
-    irreps = irreps_of([(3, o3.Irrep(l, p)) for l in range(l_max + 1) for p in (1, -1)])  # noqa: E741
+    irreps = irreps_of("+".join(f"3x{degree}{parity}" for degree in range(l_max + 1) for parity in "eo"))
     torch.manual_seed(0)
     convolution = Convolution(irreps, irreps, config).double()
     model = model_of(config)

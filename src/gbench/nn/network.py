@@ -1,6 +1,6 @@
 """What every message-passing network is told, and what it starts from: atoms and distances."""
 
-from typing import Annotated
+from typing import Annotated, Generic, TypeVar
 
 from pydantic import Field
 from torch import Tensor
@@ -44,12 +44,15 @@ class NetworkConfig(Frozen):
         return AtomEncoder(width, identity=self.identity, with_properties=self.properties, names=self.property_names)
 
 
-class Network(Model):
+ConfigT = TypeVar("ConfigT", bound=NetworkConfig)
+
+
+class Network(Model, Generic[ConfigT]):
     """Encoded elements in ``embedding`` and a radial ``basis``; one hop per layer."""
 
     Config = NetworkConfig
 
-    def __init__(self, config: NetworkConfig, head: Head) -> None:
+    def __init__(self, config: ConfigT, head: Head) -> None:
         super().__init__(config, head)
         self.config = config
         self.embedding = config.encoder(config.hidden)

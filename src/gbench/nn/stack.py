@@ -79,7 +79,7 @@ class Edges(NamedTuple):
         return self.radial(function if envelope is None else lambda basis: function(basis) * envelope)
 
 
-class Stack(Network, Generic[ConfigT]):
+class Stack(Network[ConfigT], Generic[ConfigT]):
     r"""Node states, updated layer by layer.
 
     .. math::
@@ -91,7 +91,6 @@ class Stack(Network, Generic[ConfigT]):
     """
 
     Config = StackConfig
-    config: ConfigT  # pyright: ignore[reportIncompatibleVariableOverride]
     atomwise: ClassVar[bool] = False
     """Whether the layer between readout and output comes before the pooling (:class:`gbench.nn.heads.Readout`)."""
 
