@@ -58,6 +58,7 @@ def run(
     """Train one model and compare it with the floors on the same test crystals."""
     from gbench.cli.report import report, report_folds
     from gbench.errors import SpecError
+    from gbench.plugins import is_path
 
     given = {"model": model, "dataset": dataset, "target": target, "split": split, "seed": seed}
     chosen = {name: value for name, value in given.items() if value is not None}
@@ -69,7 +70,7 @@ def run(
         return
     if spec is None:
         specs = _specs(chosen, settings, fold or "0")
-    elif chosen.keys() - {"model"} or settings or fold:
+    elif chosen.keys() - {"model"} or settings or fold or (model is not None and not is_path(model)):
         raise SpecError(AS_IT_WAS)
     else:
         specs = [_read_spec(spec, results, model)]
