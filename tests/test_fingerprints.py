@@ -29,7 +29,7 @@ def test_it_equals_the_sum_written_out(prototypes: Dataset) -> None:
         centre, neighbor = graphs.dst[edge], graphs.src[edge]
         nearest = graphs.distance[graphs.dst == centre].min()
         weight = np.exp(-(graphs.distance[edge] / nearest - 1) / FALLOFF)
-        product = np.outer(one_hot(crystals.numbers[centre]), one_hot(crystals.numbers[neighbor]))
+        product = np.outer(one_hot(int(crystals.numbers[centre])), one_hot(int(crystals.numbers[neighbor])))
         matrices[crystals.crystal_of_atom[centre]] += (
             weight * product / crystals.n_atoms[crystals.crystal_of_atom[centre]]
         )

@@ -3,8 +3,6 @@
 Source: Xie and Grossman 2018, https://doi.org/10.1103/PhysRevLett.120.145301.
 """
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 
 from gbench.nn.gates import gated_product_
@@ -50,7 +48,7 @@ class GatedConvolution(nn.Module):
 class CGCNN(Stack):
     """Gated graph convolutions, each inside a residual and the softplus that the authors' code puts around it."""
 
-    Config: ClassVar[type[CGCNNConfig]] = CGCNNConfig
+    Config = CGCNNConfig
 
     @staticmethod
     def layer(config: StackConfig) -> nn.Module:

@@ -36,7 +36,7 @@ def work(name: str, depth: Depth) -> None:
         seconds.append(time.perf_counter() - started)
         return found
 
-    vars(measured)["find_duplicates"] = timed
+    measured.__dict__["find_duplicates"] = timed
     dataset, spec = load(name), make_spec("random")
     split = make_split(dataset, spec)
     started = time.perf_counter()

@@ -80,7 +80,8 @@ def _find(crystals: Crystals) -> pd.DataFrame:
     if len(crystals) >= WORTH_A_PROCESS:
         from joblib import Parallel, delayed
 
-        found = Parallel(n_jobs=-1, return_as="generator", max_nbytes=None)(delayed(_of_chunk)(c) for c in chunks)
+        pool = Parallel(n_jobs=-1, return_as="generator", max_nbytes=None)
+        found = iter(pool(delayed(_of_chunk)(chunk) for chunk in chunks))  # pyright: ignore[reportAssignmentType]
     return pd.DataFrame([entry for part in found for entry in part], columns=["number", "prototype"])
 
 

@@ -229,16 +229,16 @@ class Loop:
                     log_loss += float(F.binary_cross_entropy_with_logits(output, label, reduction="sum"))
                     output = torch.sigmoid(output)
                 distance = (output - label).abs()
-                error += float((distance if isinstance(factor, float) else distance * factor[known]).sum())
+                error += float((distance * factor[known] if isinstance(factor, Tensor) else distance).sum())
                 items += len(label)
         # one number for all is multiplied once
-        unit = self.factor if isinstance(self.factor, float) else 1.0
+        unit = 1.0 if isinstance(self.factor, Tensor) else self.factor
         return _Validation(error / max(items, 1) * unit, log_loss / max(items, 1) if self.task.classify else None)
 
     def _validation_batches(self) -> Iterator[tuple[Batch, Tensor, Tensor | float]]:
         for rows in torch.as_tensor(self.task.split.val).split(self.settings.batch_size):
             items = self.task.items(rows)
-            factor = self.factor if isinstance(self.factor, float) else self.factor[items]
+            factor = self.factor[items] if isinstance(self.factor, Tensor) else self.factor
             yield self.task.tensors.batch(rows), self.scaled_labels[items], factor
 
     def _averaged(self) -> "_Swapped":

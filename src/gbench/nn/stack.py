@@ -4,7 +4,7 @@ A model of this kind is one layer, a module that turns node states into their up
 """
 
 from abc import abstractmethod
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -87,7 +87,7 @@ class Stack(Model):
     activation after a layer.
     """
 
-    Config: ClassVar[type[StackConfig]] = StackConfig
+    Config = StackConfig
 
     def __init__(self, config: StackConfig, head: Head) -> None:
         super().__init__(config, head)

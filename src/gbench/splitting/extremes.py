@@ -80,5 +80,9 @@ def _log_density(points: FloatArray, bandwidth: float, weight: IntArray | None =
     """(points,) rounded, so that the platform's last bit does not decide what is at the cut."""
     from sklearn.neighbors import KernelDensity
 
-    density = KernelDensity(bandwidth=bandwidth, rtol=TAIL_TOLERANCE).fit(points, sample_weight=weight)
+    estimate = KernelDensity(
+        bandwidth=bandwidth,
+        rtol=TAIL_TOLERANCE,  # pyright: ignore[reportArgumentType]
+    )
+    density = estimate.fit(points, sample_weight=weight)
     return np.asarray(np.round(density.score_samples(points), 4))
