@@ -143,7 +143,7 @@ def test_mistakes_end_in_one_sentence_and_exit_code_2(
 
 BAD_SPECS = [
     (lambda spec: [1], "not a spec"),
-    (lambda spec: {**spec, "config": {"hiden": 3}}, "no model setting 'hiden'; did you mean 'hidden'?"),
+    (lambda spec: {**spec, "config": {"hiden": 3}}, "no model setting 'hiden'; did you mean 'hidden'"),
     (lambda spec: {**spec, "target": "foo"}, "no target of pbe_prototypes 'foo'"),
     (lambda spec: {**spec, "graph": None}, "model 'cgcnn' takes a graph section"),
     (lambda spec: {**spec, "model": "megnt"}, "no model 'megnt'"),

@@ -4,48 +4,26 @@ import sys
 
 import pytest
 import torch
-from laws import NETWORKS, batch_of, crystals_with_pairs
+from laws import NETWORKS, assert_holds, batch_of
 from torch import Tensor
 
-from gbench.batch import Batch
 from gbench.cards import Level
-from gbench.choices import Choices, resolve
 from gbench.dataset import Dataset
 from gbench.errors import SpecError
-from gbench.model import Head, Model
+from gbench.laws.networks import frameworks_agree
+from gbench.laws.subjects import build
+from gbench.model import Head
 from gbench.nn.ops import DGLOps, EdgeOps, Framework, PyGOps, edge_ops
-from gbench.registry import model_card, model_class
+from gbench.registry import model_card
 
 BOTH = [name for name in NETWORKS if model_card(name).dgl]
 
 
-def built(name: str, framework: str, head: Head) -> Model:
-    kind = model_class(name)
-    assert issubclass(kind, Model)
-    config = {**resolve(Choices(model=name)).config, "framework": framework}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0 if framework == "pyg" else 1)
-        return kind(kind.Config.model_validate(config), head).double()
-
-
-def outputs_and_gradients(model: Model, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-    out = model(batch)
-    out.square().sum().backward()
-    return out.detach(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-
-
 @pytest.mark.parametrize("level", ["graph", "node", "edge"])
 @pytest.mark.parametrize("name", BOTH)
-def test_one_set_of_weights_gives_the_same_in_both(name: str, level: Level, prototypes: Dataset) -> None:
+def test_one_set_of_weights_gives_the_same_in_both(name: str, level: Level) -> None:
     pytest.importorskip("dgl")
-    batch = batch_of(name, crystals_with_pairs(prototypes))
-    pyg, dgl = built(name, "pyg", Head(level)), built(name, "dgl", Head(level))
-    dgl.load_state_dict(pyg.state_dict())
-    (ours, our_gradients), (theirs, their_gradients) = (outputs_and_gradients(model, batch) for model in (pyg, dgl))
-    torch.testing.assert_close(theirs, ours, atol=1e-9, rtol=1e-9)
-    assert our_gradients.keys() == their_gradients.keys()
-    for key, gradient in our_gradients.items():
-        torch.testing.assert_close(their_gradients[key], gradient, atol=1e-9, rtol=1e-9, msg=key)
+    assert_holds(frameworks_agree(name, level))
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -128,4 +106,4 @@ def _attention(scores: Tensor, weight: Tensor, incoming: list[Tensor]) -> Tensor
 def test_without_dgl_the_install_command_is_named(prototypes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dgl", None)
     with pytest.raises(SpecError, match=r"DGL is not installed: pip install 'gbench\[dgl\]'"):
-        built("cgcnn", "dgl", Head())(batch_of("cgcnn", prototypes.crystals.take([0])))
+        build("cgcnn", Head(), framework="dgl")(batch_of("cgcnn", prototypes.crystals.take([0])))

@@ -11,7 +11,8 @@ from pydantic import model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gbench.nn.stack import Edges, Size, Stack, StackConfig
+from gbench.nn.network import Size
+from gbench.nn.stack import Edges, Stack, StackConfig
 
 SLOPE = 0.2
 """Of the leaky ReLU, for negative numbers; the papers' value."""

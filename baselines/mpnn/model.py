@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gbench.nn.heads import ReadoutKind
-from gbench.nn.stack import ACTIVATIONS, Activation, Edges, Size, Stack, StackConfig
+from gbench.nn.network import Size
+from gbench.nn.stack import ACTIVATIONS, Activation, Edges, Stack, StackConfig
 
 
 class MPNNConfig(StackConfig):

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from gbench.nn.basis import EnvelopeKind
 from gbench.nn.mlp import MLP
-from gbench.nn.stack import ACTIVATIONS, Activation, Edges, Size, Stack, StackConfig
+from gbench.nn.network import Size
+from gbench.nn.stack import ACTIVATIONS, Activation, Edges, Stack, StackConfig
 
 
 class SchNetConfig(StackConfig):

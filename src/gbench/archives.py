@@ -11,7 +11,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from gbench.errors import FetchError
@@ -131,8 +131,13 @@ def tree_sha256(folder: Path, pattern: str = "**/*") -> str:
 
     Paths are relative to ``folder``; it is what ``sha256sum * | sha256sum`` prints there for a flat one.
     """
+    return sha256_of_files(folder, [path for path in folder.glob(pattern) if path.is_file()])
+
+
+def sha256_of_files(folder: Path, paths: Iterable[Path]) -> str:
+    """Hash of files below ``folder``, as :func:`tree_sha256` takes it of all of them."""
     digest = hashlib.sha256()
-    files = {path.relative_to(folder).as_posix(): path for path in folder.glob(pattern) if path.is_file()}
+    files = {path.relative_to(folder).as_posix(): path for path in paths}
     for name in sorted(files):
         digest.update(f"{hashlib.sha256(files[name].read_bytes()).hexdigest()}  {name}\n".encode())
     return digest.hexdigest()

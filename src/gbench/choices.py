@@ -8,7 +8,7 @@ from pydantic import Field
 
 from gbench.cards import Defaults, Frozen, ModelT, Settings, validate
 from gbench.errors import SpecError, unknown
-from gbench.registry import dataset_card, model_card
+from gbench.registry import dataset_card, model_card, model_origin
 from gbench.spec import GraphSpec, RunSpec, Seed, SplitSpec, Training
 
 
@@ -16,6 +16,7 @@ class Choices(Frozen):
     """What a person chooses; :func:`resolve` adds what the cards recommend."""
 
     model: str
+    """A name, or the folder of a model from outside, with a separator: ``./my_model``."""
     dataset: str = "pbe_prototypes"
     target: str | None = None
     split: str | None = None
@@ -71,6 +72,7 @@ def resolve(choices: Choices) -> RunSpec:
         split=split,
         training=_build(Training, section("training", "training"), "training") if trained else None,
         seed=choices.seed,
+        origin=model_origin(choices.model),
     )
 
 
@@ -91,15 +93,16 @@ def check(spec: RunSpec) -> RunSpec:
         UnknownNameError: a model, dataset, target or setting that does not exist.
         SpecError: settings the model has no use for, or lacks.
     """
-    from gbench.registry import model_class
+    from gbench.registry import class_of
 
-    chosen = Choices(model=spec.model, dataset=spec.dataset, target=spec.target, split=spec.split.scheme)
+    kind = class_of(spec)
+    chosen = Choices(model=spec.reference, dataset=spec.dataset, target=spec.target, split=spec.split.scheme)
     likely = resolve(chosen)
     for name in ("graph", "training"):
         if (getattr(spec, name) is None) != (getattr(likely, name) is None):
             has = "no" if getattr(likely, name) is None else "a"
             raise SpecError(f"model {spec.model!r} takes {has} {name} section; mend the spec")
-    _build(model_class(spec.model).Config, spec.config, "model")
+    _build(kind.Config, spec.config, "model")
     return spec
 
 

@@ -20,7 +20,7 @@ def brief_command(spec: RunSpec) -> str:
     split = spec.split
     plain = resolve(
         Choices(
-            model=spec.model,
+            model=spec.reference,
             dataset=spec.dataset,
             target=spec.target,
             split=split.scheme,
@@ -38,7 +38,7 @@ def full_command(spec: RunSpec) -> str:
 
 
 def _command(spec: RunSpec, settings: dict[str, Any]) -> str:
-    words = ["gbench", "run", "--model", spec.model, "--dataset", spec.dataset, "--target", spec.target]
+    words = ["gbench", "run", "--model", spec.reference, "--dataset", spec.dataset, "--target", spec.target]
     words += ["--split", spec.split.scheme, "--fold", str(spec.split.fold), "--seed", str(spec.seed)]
     for key, value in settings.items():
         words += ["--set", f"{key}={_yaml(value)}"]

@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
-from gbench.crystals import Crystals
-from gbench.elements import element_property, fractions, properties, property_names
+from gbench.crystals import Crystals, IntArray
+from gbench.elements import N_ELEMENTS, element_property, fractions, properties, property_names
 from gbench.graphs import Graphs
 
 FloatArray = NDArray[np.float64]
@@ -86,6 +87,29 @@ def structure_statistics(graphs: Graphs) -> Features:
     return Features(tuple(columns), np.stack(list(columns.values()), axis=1))
 
 
+def site_statistics(graphs: Graphs) -> Features:
+    """Of each site: the properties of its element, what is around it, and the mean properties of its neighbours.
+
+    Neighbours are weighted by how far they are beyond the nearest. A site without any has zeros in their place.
+
+    Shapes: -> values (atoms, features).
+    """
+    table, numbers = properties(), graphs.crystals.numbers
+    around = _site_features(graphs)
+    weight = _shell_weight(graphs, around["nearest distance"])
+    # 104 columns for each atom of a large dataset would not fit into memory: most of them are empty
+    sums = csr_array((weight, (graphs.dst, numbers[graphs.src] - 1)), shape=(len(numbers), N_ELEMENTS))
+    neighbors = (sums @ table[1:]) / np.maximum(sums.sum(axis=1), 1e-12)[:, None]
+    names = (*property_names(), *around, *(f"neighbours' {name}" for name in property_names()))
+    return Features(names, np.column_stack([table[numbers], *around.values(), neighbors]))
+
+
+def composition_of_sites(crystals: Crystals, atoms: IntArray) -> FloatArray:
+    """(atoms, features) properties of the element of each of ``atoms``, then the statistics of its crystal."""
+    own = properties()[crystals.numbers[atoms]]
+    return np.concatenate([own, composition_statistics(crystals).values[crystals.crystal_of_atom[atoms]]], axis=1)
+
+
 def _site_features(graphs: Graphs) -> dict[str, FloatArray]:
     """(atoms,) features of each site from its neighbours, weighted by exp(-(d / nearest - 1) / 0.1)."""
     numbers = graphs.crystals.numbers
@@ -95,7 +119,7 @@ def _site_features(graphs: Graphs) -> dict[str, FloatArray]:
     nearest = np.full(n_atoms, np.inf)
     np.minimum.at(nearest, graphs.dst, graphs.distance)
     nearest[np.isinf(nearest)] = graphs.spec.cutoff
-    weight = np.exp(-(graphs.distance / nearest[graphs.dst] - 1) / 0.1)
+    weight = _shell_weight(graphs, nearest)
     total = np.bincount(graphs.dst, weight, minlength=n_atoms)
     polarity = np.abs(electronegativity[graphs.src] - electronegativity[graphs.dst])
     strain = graphs.distance / (radius[graphs.src] + radius[graphs.dst])
@@ -109,3 +133,8 @@ def _site_features(graphs: Graphs) -> dict[str, FloatArray]:
         "bond polarity": average(polarity),
         "bond length over radii": average(strain),
     }
+
+
+def _shell_weight(graphs: Graphs, nearest: FloatArray) -> FloatArray:
+    """(edges,) weight of a neighbour: 1 at the distance of the nearest, soon 0 beyond it."""
+    return np.asarray(np.exp(-(graphs.distance / nearest[graphs.dst] - 1) / 0.1))

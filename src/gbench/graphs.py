@@ -21,6 +21,8 @@ FORMAT = 1
 """Raised whenever the same spec would give other edges; part of every graph's hash and cache key."""
 BLOCK_EDGES = 1_000_000
 """Edges that are expanded at once where all of them are not needed at once."""
+NO_NEIGHBORS = GraphSpec(cutoff=0.01, on_short="pad")
+"""A radius within which no two atoms may be."""
 SAME_ANGSTROM = 1e-8
 """Distances that are equal after rounding to this are one."""
 
@@ -221,6 +223,13 @@ def build_graphs(
         GraphError: an atom with too few neighbours under ``on_short: error``.
     """
     return Graphs(crystals, spec, find_edges(crystals, spec, workers=workers, progress=progress))
+
+
+def without_edges(crystals: Crystals) -> Graphs:
+    """The crystals without any edge, for networks that look at atoms and cells alone."""
+    atoms, none = len(crystals.numbers), np.empty(0, np.uint8)
+    edges = Edges(np.zeros(atoms, np.int32), none, np.empty((0, 3), np.int8), None)
+    return Graphs(crystals, NO_NEIGHBORS, edges)
 
 
 def cached_graphs(

@@ -18,6 +18,10 @@ from gbench.graphs import Graphs
 FloatArray = NDArray[np.float64]
 
 
+MOST_ITEMS = 10_000
+"""Labelled sites or pairs that an estimator learns from; with more, floors would take long and hardly gain."""
+
+
 class Head(NamedTuple):
     """What a network is to deliver."""
 
@@ -39,10 +43,11 @@ class Predictor:
     Config: ClassVar[type[Frozen]] = NoConfig
     """Typed, frozen settings; unknown keys are refused."""
     uses_graph: ClassVar[bool] = True
+    """Whether it looks at edges; without, a spec has no graph section and batches hold no edge."""
 
 
 class Model(Predictor, nn.Module, ABC):
-    """A graph network. It is given batches, never targets, split names or test structures."""
+    """A network. It is given batches, never targets, split names or test structures."""
 
     @abstractmethod
     def __init__(self, config: Frozen, head: Head) -> None:
@@ -69,7 +74,7 @@ class Model(Predictor, nn.Module, ABC):
     @property
     @abstractmethod
     def hops(self) -> int:
-        """Message-passing steps: the nominal receptive field is ``hops`` x cut-off."""
+        """Message-passing steps: the nominal receptive field is ``hops`` x cut-off, where there is a graph."""
 
 
 @dataclass(frozen=True)
@@ -110,3 +115,10 @@ class Estimator(Predictor, ABC):
     @abstractmethod
     def predict(self, inputs: Inputs, rows: IntArray) -> FloatArray:
         """(rows,), (their atoms,) or (their pairs,) predictions in the unit of the labels: for classes, of 1."""
+
+    def learned_from(self, labels: FloatArray) -> IntArray:
+        """Positions of the labels that are there; of sites or pairs at most ``MOST_ITEMS``, drawn with the seed."""
+        known = np.flatnonzero(~np.isnan(labels))
+        if self.level == "graph" or len(known) <= MOST_ITEMS:
+            return known
+        return np.sort(np.random.default_rng(self.seed).choice(known, MOST_ITEMS, replace=False))

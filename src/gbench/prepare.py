@@ -14,7 +14,7 @@ from gbench.dataset import Dataset, load
 from gbench.elements import counts
 from gbench.errors import DataError, SplitError
 from gbench.frozen import get_split
-from gbench.graphs import Graphs
+from gbench.graphs import Graphs, without_edges
 from gbench.observer import Observer
 from gbench.spec import RunSpec
 from gbench.splitting import Split
@@ -102,13 +102,12 @@ def labelled(split: Split, rows: IntArray, target: str) -> Split:
 
 def make_task(prepared: Prepared) -> Task:
     """The learning task of a network; labels outside train and validation are withheld."""
-    if prepared.graphs is None:
-        raise TypeError("a network needs graphs")
+    graphs = without_edges(prepared.dataset.crystals) if prepared.graphs is None else prepared.graphs
     labels = prepared.labels.copy()
     labels[prepared.items(prepared.split.test)] = np.nan
     about = prepared.about
     return Task(
-        tensors=GraphTensors(prepared.graphs),
+        tensors=GraphTensors(graphs),
         labels=torch.as_tensor(labels)[:, None],
         level=about.level,
         split=prepared.split,

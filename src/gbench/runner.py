@@ -13,7 +13,7 @@ from gbench.evaluate import Outcome, evaluate, failure
 from gbench.model import Estimator, Head, Inputs, Model
 from gbench.observer import Observer
 from gbench.prepare import Prepared, check_leak, make_task, prepare
-from gbench.registry import dataset_card, model_class
+from gbench.registry import class_of, dataset_card
 from gbench.result import RESULT_FILE, Result, read_predictions, read_result, write_result
 from gbench.spec import RunSpec
 from gbench.storage import atomic_path, unwritable
@@ -32,7 +32,7 @@ def run(
     allow_leak: bool = False,
     **choices: Any,
 ) -> Result:
-    """Train and evaluate one model; the Python form of ``gbench run``.
+    """Train and evaluate one model, given by its name or its folder (``./my_model``); ``gbench run`` in Python.
 
     ``choices`` are the fields of :class:`gbench.choices.Choices`: ``dataset``, ``target``, ``split``, ``fold``,
     ``seed``, ``overrides``. The result lies in ``<results>/<run id>/``; a finished run is read, not repeated. A split
@@ -64,6 +64,7 @@ def run_spec(spec: RunSpec, results: Path, observer: Observer | None = None, *, 
                 check_leak(spec, finished.split.why or "", allow_leak=allow_leak)
             observer.finished(finished, folder)
             return finished
+        class_of(spec)  # a model that is not there is no failure of the run
         return _run(spec, folder, observer, allow_leak=allow_leak)
     finally:
         lock.release()
@@ -124,7 +125,7 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def _train(spec: RunSpec, prepared: Prepared, checkpoint: Path, observer: Observer) -> Outcome:
-    kind = model_class(spec.model)
+    kind = class_of(spec)
     config = kind.Config.model_validate(spec.config)
     split = prepared.split
     if issubclass(kind, Estimator):
@@ -132,8 +133,8 @@ def _train(spec: RunSpec, prepared: Prepared, checkpoint: Path, observer: Observ
         inputs = Inputs.of(prepared.dataset.crystals, prepared.graphs)
         estimator.fit(inputs, split.train, prepared.labels[prepared.items(split.train)])
         return Outcome(estimator.predict(inputs, split.val), estimator.predict(inputs, split.test))
-    if not issubclass(kind, Model) or prepared.graphs is None or spec.training is None:
-        raise TypeError(f"{kind.__name__} is neither a Model with a graph nor an Estimator")
+    if not issubclass(kind, Model) or spec.training is None:
+        raise TypeError(f"{kind.__name__} is neither an Estimator nor a Model with training settings")
     task, training = make_task(prepared), spec.training
 
     def build() -> Model:

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from gbench.cards import Frozen, Settings
+from gbench.cards import Frozen, Settings, Sha256
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -164,6 +164,21 @@ class Training(Frozen):
     """Epochs without a better validation error after which training stops; None trains to the end."""
 
 
+class Origin(Frozen):
+    """Where the code of a model from outside gbench came from."""
+
+    sha256: Sha256
+    """Of its card and code."""
+    path: str | None = None
+    """Its folder, as it was named. No part of the run's identity: a folder that is moved is the same model."""
+    package: str | None = None
+    """``name==version`` of the installed package that offers it."""
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in serialize(self).items() if value is not None}
+
+
 class RunSpec(Frozen):
     """Everything that decides a result."""
 
@@ -173,15 +188,31 @@ class RunSpec(Frozen):
     model: str
     config: Settings = {}
     graph: GraphSpec | None
-    """None for a model that looks at composition only."""
+    """None for a model that uses no edges."""
     split: AnySplit
     training: Training | None
     """None for a model that is not trained by the loop."""
     seed: Seed = 0
+    origin: Origin | None = None
+    """Of a model from outside; None for gbench's own."""
+
+    @model_serializer(mode="wrap")
+    def _without_absent_origin(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # gbench's own models are written, and hashed, as if there were no others to speak of
+        written: dict[str, Any] = serialize(self)
+        if self.origin is None:
+            written.pop("origin", None)
+        return written
+
+    @property
+    def reference(self) -> str:
+        """What names the model here: its name, or the folder it was found in."""
+        return self.origin.path if self.origin and self.origin.path else self.model
 
     def canonical(self) -> str:
-        """Canonical JSON: sorted keys, no spaces."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        """Canonical JSON: sorted keys, no spaces, without where a model from outside lay."""
+        written = self.model_dump(mode="json", exclude={"origin": {"path"}})
+        return json.dumps(written, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @property
     def run_id(self) -> str:

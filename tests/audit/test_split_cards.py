@@ -96,7 +96,7 @@ def test_the_same_split_gives_the_same_card(cards: Cards, prototypes: Dataset) -
 def test_targets_of_sites_are_audited_as_far_as_floors_go(cards: Cards) -> None:
     card = cards.of("formula", target="hirshfeld")
     assert card.level == "node"
-    assert [floor.model for floor in card.floors] == ["dummy"]
+    assert [floor.model for floor in card.floors] == ["dummy", "knn", "trees"]
     assert card.verdict == "interpolation"
 
 

@@ -42,7 +42,7 @@ def test_with_unit_weights_it_equals_pygs(layer: GraphConvolution, given: LayerI
 
 def test_with_unit_weights_it_equals_dgls(layer: GraphConvolution, given: LayerInput) -> None:
     pytest.importorskip("dgl")
-    from dgl.nn.pytorch.conv import GraphConv
+    from dgl.nn.pytorch import GraphConv
 
     copy({layer.edge.weight: torch.zeros(1, BASIS), layer.edge.bias: torch.zeros(1)})
     peer = GraphConv(HIDDEN, HIDDEN, norm="both").double()

@@ -26,7 +26,7 @@ def test_with_an_open_gate_it_equals_pygs(given: LayerInput, unit_length: bool) 
 
 def test_with_an_open_gate_it_equals_dgls(given: LayerInput) -> None:
     pytest.importorskip("dgl")
-    from dgl.nn.pytorch.conv import SAGEConv as DGLSAGEConv
+    from dgl.nn.pytorch import SAGEConv as DGLSAGEConv
 
     layer = GatedMean(HIDDEN, BASIS, unit_length=False).double()
     peer = DGLSAGEConv(HIDDEN, HIDDEN, "mean").double()

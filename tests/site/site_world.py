@@ -280,7 +280,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setattr("gbench.content.content_root", lambda: tmp_path)
     monkeypatch.setattr(gbench.dataset, "load", made.load)
     registry.dataset_card.cache_clear()
-    registry.model_card.cache_clear()
+    registry.named_model_card.cache_clear()
     yield made
     registry.dataset_card.cache_clear()
-    registry.model_card.cache_clear()
+    registry.named_model_card.cache_clear()

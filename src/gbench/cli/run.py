@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from gbench.spec import RunSpec
 
 FLOORS = ("trees", "knn", "dummy")
+AS_IT_WAS = "--spec repeats a run as it was; leave out --model, --dataset, --set and the like, or --spec"
 
 
 def run(
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="A name of `gbench models list`.", autocompletion=complete.models),
+        typer.Option(
+            "--model", "-m", help="Of `gbench models list`, or a folder: ./my_model.", autocompletion=complete.models
+        ),
     ] = None,
     dataset: Annotated[
         str | None,
@@ -55,6 +58,7 @@ def run(
     """Train one model and compare it with the floors on the same test crystals."""
     from gbench.cli.report import report, report_folds
     from gbench.errors import SpecError
+    from gbench.plugins import is_path
 
     given = {"model": model, "dataset": dataset, "target": target, "split": split, "seed": seed}
     chosen = {name: value for name, value in given.items() if value is not None}
@@ -66,10 +70,10 @@ def run(
         return
     if spec is None:
         specs = _specs(chosen, settings, fold or "0")
-    elif chosen or settings or fold:
-        raise SpecError("--spec repeats a run as it was; leave out --model, --dataset, --set and the like, or --spec")
+    elif chosen.keys() - {"model"} or settings or fold or (model is not None and not is_path(model)):
+        raise SpecError(AS_IT_WAS)
     else:
-        specs = [_read_spec(spec, results)]
+        specs = [_read_spec(spec, results, model)]
     done = []
     for one in specs:
         result = run_one(one, results, quiet=as_json, allow_leak=allow_leak)
@@ -131,7 +135,8 @@ def _folds(fold: str, choices: "Choices") -> list[int]:
     return [int(fold)]
 
 
-def _read_spec(name: str, results: Path) -> "RunSpec":
+def _read_spec(name: str, results: Path, model: str | None = None) -> "RunSpec":
+    """The spec of a run, checked. ``model`` is where the model of a folder lies now: code runs from there alone."""
     import json
 
     from gbench.cards import validate
@@ -151,7 +156,17 @@ def _read_spec(name: str, results: Path) -> "RunSpec":
         raise SpecError(f"{path}: not valid JSON ({error})") from error
     if not isinstance(raw, dict):
         raise SpecError(f"{path}: not a spec; give a run id, a spec.json or a result.json")
-    return check(validate(RunSpec, raw.get("spec", raw), str(path), SpecError))
+    spec = validate(RunSpec, raw.get("spec", raw), str(path), SpecError)
+    if spec.origin is None or spec.origin.path is None:
+        if model is not None:
+            raise SpecError(AS_IT_WAS)
+        return check(spec)
+    if model is None:
+        raise SpecError(
+            f"--spec {name}: its model {spec.model!r} lay in {spec.origin.path}; code is run only from a folder that "
+            f"you name, so add --model {spec.origin.path}"
+        )
+    return check(spec.model_copy(update={"origin": spec.origin.model_copy(update={"path": model})}))
 
 
 def run_one(spec: "RunSpec", results: Path, *, quiet: bool, allow_leak: bool) -> "Result":
@@ -165,11 +180,12 @@ def run_one(spec: "RunSpec", results: Path, *, quiet: bool, allow_leak: bool) ->
         try:
             if quiet:
                 return run_spec(spec, results, QuietObserver(interrupt), allow_leak=allow_leak)
-            framework = spec.config.get("framework", model_card(spec.model).framework)
+            framework = spec.config.get("framework", model_card(spec.reference).framework)
             with ConsoleObserver(spec, framework, interrupt) as observer:
                 return run_spec(spec, results, observer, allow_leak=allow_leak)
         except Interrupted:
             again = shlex.join(["gbench", "run", "--spec", spec.run_id, "--results", str(results)])
+            again += f" --model {shlex.quote(spec.reference)}" if spec.reference != spec.model else ""
             again += " --allow-leak" if allow_leak else ""
             errors.print(f"stopped; the checkpoint is safe. Go on with: {again}", soft_wrap=True)
             raise typer.Exit(130) from None

@@ -9,6 +9,14 @@ from gbench.elements import N_ELEMENTS, properties, property_names
 from gbench.errors import SpecError, unknown
 
 
+def element_table() -> Tensor:
+    """(104, properties) element properties by atomic number, standardised over the elements; row 0 is zero."""
+    values = properties()[1:]
+    table = torch.zeros((N_ELEMENTS + 1, values.shape[1]))
+    table[1:] = torch.as_tensor((values - values.mean(axis=0)) / values.std(axis=0))
+    return table
+
+
 class AtomEncoder(nn.Module):
     """Learned element embedding plus a linear map of standardised element properties.
 
@@ -41,10 +49,7 @@ class AtomEncoder(nn.Module):
         chosen = [property_names().index(name) for name in names] or list(range(len(property_names())))
         self.embedding = nn.Embedding(N_ELEMENTS + 1, width) if identity else None
         self.from_properties = nn.Linear(len(chosen), width, bias=False) if with_properties else None
-        values = properties()[1:, chosen]
-        scaled = torch.zeros((N_ELEMENTS + 1, values.shape[1]))
-        scaled[1:] = torch.as_tensor((values - values.mean(axis=0)) / values.std(axis=0))
-        self.register_buffer("table", scaled, persistent=False)
+        self.register_buffer("table", element_table()[:, chosen], persistent=False)
 
     def forward(self, numbers: Tensor) -> Tensor:
         """(atoms, width)"""

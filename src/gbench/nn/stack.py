@@ -13,16 +13,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from gbench.batch import Batch
-from gbench.cards import Frozen
-from gbench.model import Head, Model
-from gbench.nn.atoms import AtomEncoder
-from gbench.nn.basis import RADIAL_BASES, BasisKind, EnvelopeKind, envelope
-from gbench.nn.heads import Readout, ReadoutKind
+from gbench.model import Head
+from gbench.nn.basis import envelope
+from gbench.nn.heads import Readout
 from gbench.nn.mlp import ShiftedSoftplus
+from gbench.nn.network import Network, NetworkConfig
 from gbench.nn.ops import EdgeOps, Framework, edge_ops
 from gbench.nn.segments import gather
 
-Size = Annotated[int, Field(ge=1)]
 NormKind = Literal["none", "batch", "layer"]
 Activation = Literal["relu", "silu", "softplus", "shifted-softplus", "none"]
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -35,12 +33,14 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 NORMS: dict[str, type[nn.Module]] = {"none": nn.Identity, "batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 
 
-class StackConfig(Frozen):
+def norm_layer(kind: NormKind, width: int) -> nn.Module:
+    """The normalisation of (items, width)."""
+    return NORMS[kind]() if kind == "none" else NORMS[kind](width)
+
+
+class StackConfig(NetworkConfig):
     """Settings of every :class:`Stack`; models change the defaults and add their own."""
 
-    hidden: Size = 64
-    """Width of the node states."""
-    layers: Size = 3
     residual: bool = True
     """Whether a layer's input is added to its update."""
     norm: NormKind = "none"
@@ -49,23 +49,6 @@ class StackConfig(Frozen):
     """Share of the first node states in every layer's output (GCNII, https://arxiv.org/abs/2007.02133)."""
     activation: Activation = "silu"
     """Inside layers and after them."""
-    readout: ReadoutKind = "mean"
-    """Over the atoms of a crystal."""
-    head: Size = 128
-    """Width of the layer between readout and output."""
-    basis: Annotated[int, Field(ge=2)] = 41
-    """Radial functions from 0 to ``basis_stop``."""
-    basis_kind: BasisKind = "gaussian"
-    basis_stop: Annotated[float, Field(gt=0)] = 8.0
-    """Å"""
-    envelope: EnvelopeKind = "none"
-    """Smooth fall of an edge's weight to 0 at ``basis_stop``; set that to the cut-off of the graph."""
-    identity: bool = True
-    """Whether atoms start from a learned embedding of their element."""
-    properties: bool = True
-    """Whether atoms start from properties of their element."""
-    property_names: tuple[str, ...] = ()
-    """Which properties, e.g. ``[electronegativity, covalent_radius, group, period]``; all unless chosen."""
     framework: Framework = "pyg"
     """What the operations along edges are done with."""
 
@@ -96,7 +79,7 @@ class Edges(NamedTuple):
         return self.radial(function if envelope is None else lambda basis: function(basis) * envelope)
 
 
-class Stack(Model, Generic[ConfigT]):
+class Stack(Network[ConfigT], Generic[ConfigT]):
     r"""Node states, updated layer by layer.
 
     .. math::
@@ -113,19 +96,8 @@ class Stack(Model, Generic[ConfigT]):
 
     def __init__(self, config: ConfigT, head: Head) -> None:
         super().__init__(config, head)
-        self.config = config
-        self.embedding = AtomEncoder(
-            config.hidden,
-            identity=config.identity,
-            with_properties=config.properties,
-            names=config.property_names,
-        )
-        self.basis = RADIAL_BASES[config.basis_kind](config.basis_stop, config.basis)
         self.layers = nn.ModuleList(self.layer(config) for _ in range(self.distinct_layers(config)))
-        self.norms = nn.ModuleList(
-            NORMS[config.norm]() if config.norm == "none" else NORMS[config.norm](config.hidden)
-            for _ in range(config.layers)
-        )
+        self.norms = nn.ModuleList(norm_layer(config.norm, config.hidden) for _ in range(config.layers))
         self.after = self.activation_after(config)
         widths, activation = [config.hidden, config.head], ACTIVATIONS[config.activation]
         self.readout = Readout(widths, activation, head, config.readout, atomwise=self.atomwise)
@@ -144,11 +116,6 @@ class Stack(Model, Generic[ConfigT]):
     def activation_after(config: ConfigT) -> nn.Module:
         """What is applied to the sum of update and residual."""
         return ACTIVATIONS[config.activation]()
-
-    @property
-    def hops(self) -> int:
-        """Layers."""
-        return self.config.layers
 
     def embeddings(self, batch: Batch) -> list[Tensor]:
         """Encoded elements, then the state after each layer, (atoms, hidden)."""

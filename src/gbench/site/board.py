@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gbench.cards import DatasetCard, ModelCard
-from gbench.registry import dataset_card, dataset_names, model_card, model_names
+from gbench.registry import dataset_card, dataset_names, model_card, own_model_names
 from gbench.site.evidence import Evidence, collect
 from gbench.site.rows import Row, Table
 from gbench.site.runs import Run, ScoredRun, failed, read_runs, scored
@@ -67,5 +67,5 @@ def gather(results: Sequence[Path]) -> Board:
         evidence=evidence,
         excluded={run.run_id: row.reason for table in tables for row in table.rows if row.reason for run in row.runs},
         datasets=datasets,
-        models={name: model_card(name) for name in model_names()},
+        models={name: model_card(name) for name in own_model_names()},
     )

@@ -138,9 +138,10 @@ def _tell_apart(rows: Sequence[Row]) -> list[Row]:
 
 
 def _settings(spec: RunSpec) -> dict[str, Any]:
-    """Model, graph and training settings under dotted keys."""
+    """Model, graph and training settings under dotted keys, and the code of a model from outside."""
     parts = {"model": spec.config, "graph": spec.graph, "training": spec.training}
-    flat: dict[str, Any] = {}
+    # the same settings mean the same model only where the code is the same
+    flat: dict[str, Any] = {"model code": spec.origin.sha256[:12]} if spec.origin else {}
     for section, part in parts.items():
         values = part if isinstance(part, dict) else part.model_dump(mode="json") if part else {}
         flat |= {f"{section}.{key}": value for key, value in values.items()}
