@@ -96,7 +96,7 @@ class TestRun:
 
 
 MISTAKES = [
-    (["run", "--model", "megnt"], "error: no model 'megnt'; did you mean 'megnet'?"),
+    (["run", "--model", "megnt"], "error: no model 'megnt'; did you mean 'megnet'"),
     (["run", "--model", "dummy", "--dataset", "pbe"], "error: no dataset 'pbe'"),
     (["run", "--model", "dummy", "--target", "gapp"], "error: no target of pbe_prototypes 'gapp'; did you mean 'gap'?"),
     (["run", "--model", "dummy", "--split", "radom"], "error: no split 'radom'; did you mean 'random'?"),

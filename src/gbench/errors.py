@@ -54,7 +54,7 @@ def unknown(kind: str, name: str, known: Iterable[str], listing: str = "") -> Un
     ``listing`` is the command that shows them all, or empty.
     """
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=2, cutoff=0.6)
+    close = difflib.get_close_matches(name, names, n=2, cutoff=0.5)
     hint = f"; did you mean {' or '.join(repr(match) for match in close)}?" if close else "."
     if listing:
         hint += f" `{listing}` shows all {len(names)}"
