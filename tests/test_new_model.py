@@ -37,13 +37,13 @@ def test_the_test_of_the_template_passes(folder: Path) -> None:
 
 def test_the_template_takes_the_name(folder: Path) -> None:
     text = "".join(path.read_text() for path in folder.iterdir())
-    assert "class MyNet(Stack)" in text
+    assert "class MyNet(Stack[MyNetConfig])" in text
     assert "name: my_net" in text
     assert "MyModel" not in text and "my_model" not in text and "My model" not in text
 
 
 def test_a_name_that_the_template_uses_is_avoided(tmp_path: Path) -> None:
-    assert "class StackModel(Stack)" in (write_new_model("stack", tmp_path) / "model.py").read_text()
+    assert "class StackModel(Stack[StackModelConfig])" in (write_new_model("stack", tmp_path) / "model.py").read_text()
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_names_that_cannot_be_taken(name: str, message: str, folder: Path) -> No
 class TestCheck:
     def test_a_claim_that_fails_is_found_and_ends_with_1(self, folder: Path) -> None:
         # what an atom sends depends on where it lies
-        edit(folder, "self.filter(edges.basis))", "self.filter(edges.basis) * (1 + edges.ops.batch.vector[:, :1]))")
+        edit(folder, "edges.radial(self.filter))", "edges.radial(self.filter) * (1 + edges.ops.batch.vector[:, :1]))")
         done = gbench_command("models", "check", "./my_net", cwd=folder.parent)
         assert done.returncode == 1, done.stderr
         assert (
@@ -109,7 +109,7 @@ class TestCheck:
         assert "layers.0.drawn differs" in finding.note
 
     def test_a_gradient_that_is_not_finite_is_found(self, folder: Path) -> None:
-        model = edit(folder, "self.filter(edges.basis))", "self.filter((edges.basis - edges.basis).sqrt()))")
+        model = edit(folder, "edges.radial(self.filter))", "edges.radial(lambda u: self.filter((u - u).sqrt())))")
         assert not examine(model, "finite on a one-atom cell").holds
 
     def test_code_that_raises_breaks_its_laws_and_not_the_report(self, folder: Path) -> None:
