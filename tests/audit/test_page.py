@@ -1,8 +1,6 @@
 """The page of a card, as text and in a real browser."""
 
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,24 +24,6 @@ if TYPE_CHECKING:
 def card(prototypes: Dataset) -> SplitCard:
     spec = make_spec("random")
     return get_card(prototypes, get_split(prototypes, spec), spec, "e_form", "full")
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> "Iterator[Chrome]":
-    selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (pip install -e '.[dev]')")
-    binary = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not binary or not driver:
-        pytest.skip("no chromium with chromedriver on this machine (Debian: apt install chromium chromium-driver)")
-    options = selenium.ChromeOptions()
-    options.binary_location = binary
-    profile = tmp_path / "profile"
-    for flag in ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}", "--window-size=1280,900"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    opened = selenium.Chrome(options=options, service=selenium.ChromeService(driver))
-    yield opened
-    opened.quit()
 
 
 def test_the_page_opens_from_disk(card: SplitCard, browser: "Chrome", tmp_path: Path) -> None:

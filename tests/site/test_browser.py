@@ -1,35 +1,12 @@
 """The site as a person opens it: from disk, in a real browser."""
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-import pytest
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
     from site_world import Bench
 
 pytest_plugins = ["site_world"]
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> "Iterator[Chrome]":
-    selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (pip install -e '.[dev]')")
-    binary = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not binary or not driver:
-        pytest.skip("no chromium with chromedriver on this machine (Debian: apt install chromium chromium-driver)")
-    options = selenium.ChromeOptions()
-    options.binary_location = binary
-    profile = tmp_path / "profile"
-    for flag in ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}", "--window-size=1280,900"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    opened = selenium.Chrome(options=options, service=selenium.ChromeService(driver))
-    yield opened
-    opened.quit()
 
 
 def shown_models(browser: "Chrome") -> list[str]:
