@@ -262,6 +262,15 @@ def test_a_mirror_that_lacks_the_tree_says_where_it_was_sought(tmp_path: Path) -
         fetch(tree(tmp_path, "0" * 64), tmp_path / "card", download=False)
 
 
+def test_a_zip_of_a_version_that_there_is_not_is_damaged(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "x")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 6] = 99
+    path.write_bytes(content)
+    with pytest.raises(FetchError, match=r"truncated or damaged \(zip file version 9.9\); delete it"):
+        unpack(path, tmp_path / "out", WANTED, ("data",))
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     mode=st.sampled_from(["w:", "w:gz", "w:xz", "zip"]),

@@ -18,7 +18,10 @@ from gbench.errors import FetchError
 from gbench.storage import unwritable
 from gbench.waiting import bar
 
-DAMAGED = (EOFError, OSError, ValueError, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
+DAMAGED = (
+    EOFError, OSError, ValueError, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, zlib.error,
+    NotImplementedError,  # a directory that asks for a version of zip that there is not
+)  # fmt: skip
 REFUSED_BY_ZIPFILE = (RuntimeError, NotImplementedError)
 """A password, or a compression that Python lacks."""
 
