@@ -26,6 +26,8 @@ from gbench.spec import RunSpec, Training
 from gbench.task import Scale, Task
 from gbench.train import Epoch, Fit, Interrupted, fit, predict, rate_at
 
+KIND = model_class("cgcnn")
+assert issubclass(KIND, Model)
 TINY = {"training.epochs": 6, "training.batch_size": 100, "model.hidden": 8, "training.ema": 0.9}
 
 
@@ -39,10 +41,8 @@ def prepared(one: RunSpec) -> Prepared:
 
 def train(one: RunSpec, checkpoint: Path, stop_after: int | None = None) -> tuple[Fit, list[Epoch]]:
     """Train; with ``stop_after``, ask to stop after that many steps."""
-    kind = model_class(one.model)
-    assert issubclass(kind, Model)
     assert one.training is not None
-    config = kind.Config.model_validate(one.config)
+    config = KIND.Config.model_validate(one.config)
     seen: list[Epoch] = []
     steps = 0
 
@@ -52,7 +52,13 @@ def train(one: RunSpec, checkpoint: Path, stop_after: int | None = None) -> tupl
         return steps == stop_after
 
     fitted = fit(
-        lambda: kind(config, Head()), make_task(prepared(one)), one.training, one.seed, checkpoint, seen.append, stop
+        lambda: KIND(config, Head()),
+        make_task(prepared(one), KIND),
+        one.training,
+        one.seed,
+        checkpoint,
+        seen.append,
+        stop,
     )
     return fitted, seen
 
@@ -96,7 +102,7 @@ def test_the_weights_are_those_of_the_best_validation_epoch(tmp_path: Path) -> N
     best = min(seen, key=lambda epoch: epoch.val_mae)
     assert fitted.best_epoch == best.epoch
     ready = prepared(one)
-    task = make_task(ready)
+    task = make_task(ready, KIND)
     error = np.abs(predict(fitted, task, ready.split.val, 100) - ready.labels[ready.split.val]).mean()
     assert error == pytest.approx(best.val_mae, rel=1e-4)
 
@@ -127,7 +133,7 @@ def test_patience_ends_training_early(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_no_number_stops_with_advice(prototypes: Dataset, tmp_path: Path) -> None:
     one = spec()
-    task = make_task(prepared(one))
+    task = make_task(prepared(one), KIND)
     task.tensors.distances[:] = float("nan")
     kind = model_class("cgcnn")
     assert issubclass(kind, Model)
@@ -141,7 +147,7 @@ def test_a_loss_that_is_no_number_stops_with_advice(prototypes: Dataset, tmp_pat
 
 def test_labels_outside_train_and_validation_are_withheld() -> None:
     ready = prepared(spec())
-    task = make_task(ready)
+    task = make_task(ready, KIND)
     known = ~torch.isnan(task.labels[:, 0]).numpy()
     assert not known[ready.split.test].any()
     assert known[ready.split.train].all()
@@ -176,7 +182,7 @@ def test_the_rate_rises_to_its_peak_and_falls(schedule: Literal["one-cycle", "co
 def test_node_labels_are_learned_per_atom(tmp_path: Path) -> None:
     one = resolve(Choices(model="cgcnn", target="hirshfeld", split="formula", overrides=TINY))
     ready = prepared(one)
-    task: Task = make_task(ready)
+    task: Task = make_task(ready, KIND)
     assert task.level == "node"
     assert task.labels.shape == (len(ready.dataset.crystals.numbers), 1)
     rows = torch.tensor([4, 2])

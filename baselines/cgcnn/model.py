@@ -3,10 +3,13 @@
 Source: Xie and Grossman 2018, https://doi.org/10.1103/PhysRevLett.120.145301.
 """
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from gbench.nn.gates import gated_product_
-from gbench.nn.stack import Activation, Edges, NormKind, Stack, StackConfig
+from gbench.nn.norms import NormKind, norm_layer, normalise
+from gbench.nn.stack import Activation, Edges, Stack, StackConfig
 
 
 class CGCNNConfig(StackConfig):
@@ -34,20 +37,23 @@ class GatedConvolution(nn.Module):
         self.centre = nn.Linear(hidden, 2 * hidden)
         self.neighbor = nn.Linear(hidden, 2 * hidden, bias=False)
         self.edge = nn.Linear(basis, 2 * hidden, bias=False)
-        self.norm_gates: nn.Module = nn.BatchNorm1d(2 * hidden) if norm == "batch" else nn.Identity()
+        self.norm_gates = norm_layer("batch" if norm == "batch" else "none", 2 * hidden)
 
     def forward(self, h: Tensor, edges: Edges) -> Tensor:
         """(atoms, hidden)"""
         z = edges.ops.at_target(self.centre(h))
         z += edges.ops.at_source(self.neighbor(h))
         z += edges.radial(self.edge)
-        return edges.ops.sum(gated_product_(self.norm_gates(z)))
+        copies = edges.ops.batch.copies
+        z = normalise(self.norm_gates, z, copies and copies.all_edges)
+        return edges.ops.sum(gated_product_(z))
 
 
 class CGCNN(Stack[CGCNNConfig]):
     """Gated graph convolutions, each inside a residual and the softplus that the authors' code puts around it."""
 
     Config = CGCNNConfig
+    sees_only_distances: ClassVar[bool] = True
 
     @staticmethod
     def layer(config: CGCNNConfig) -> nn.Module:

@@ -3,6 +3,8 @@
 Source: Ruff, Reiser, Stühmer and Friederich 2023, https://arxiv.org/abs/2302.14102.
 """
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from gbench.nn.mlp import MLP
@@ -57,6 +59,7 @@ class COGN(Stack["COGNConfig"]):
     """Deep messages along many edges, each block inside a residual; mean over atoms."""
 
     Config = COGNConfig
+    sees_only_distances: ClassVar[bool] = True
 
     @staticmethod
     def layer(config: COGNConfig) -> nn.Module:

@@ -4,7 +4,7 @@ Source: Veličković et al. 2018, https://arxiv.org/abs/1710.10903; Brody, Alon 
 https://arxiv.org/abs/2105.14491.
 """
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from pydantic import model_validator
@@ -94,6 +94,7 @@ class GAT(Stack[GATConfig]):
     """Attention over neighbours."""
 
     Config = GATConfig
+    sees_only_distances: ClassVar[bool] = True
 
     @staticmethod
     def layer(config: GATConfig) -> nn.Module:

@@ -4,6 +4,7 @@ Source: Kipf and Welling 2017, https://arxiv.org/abs/1609.02907.
 """
 
 import math
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -55,6 +56,7 @@ class GCN(Stack[GCNConfig]):
     """Convolutions with the normalised adjacency."""
 
     Config = GCNConfig
+    sees_only_distances: ClassVar[bool] = True
 
     @staticmethod
     def layer(config: GCNConfig) -> nn.Module:

@@ -3,6 +3,8 @@
 Source: Hamilton, Ying and Leskovec 2017, https://arxiv.org/abs/1706.02216.
 """
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -49,6 +51,7 @@ class GraphSAGE(Stack[GraphSAGEConfig]):
     """Means over gated neighbours."""
 
     Config = GraphSAGEConfig
+    sees_only_distances: ClassVar[bool] = True
 
     @staticmethod
     def layer(config: GraphSAGEConfig) -> nn.Module:

@@ -3,19 +3,18 @@
 Source: Chen et al. 2019, https://doi.org/10.1021/acs.chemmater.9b01294.
 """
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch_geometric.nn.aggr import Set2Set
 
 from gbench.batch import Batch
 from gbench.cards import Frozen
 from gbench.model import Head, Model
 from gbench.nn.atoms import AtomEncoder
 from gbench.nn.basis import GaussianBasis
-from gbench.nn.heads import Readout
+from gbench.nn.heads import Readout, Set2Set
 from gbench.nn.mlp import MLP, ShiftedSoftplus
 from gbench.nn.ops import EdgeOps, Framework, edge_ops
 from gbench.nn.segments import gather, segment_mean
@@ -138,8 +137,9 @@ class Block(nn.Module):
     def _globals(self, v: Tensor, e: Tensor, u: Tensor, batch: Batch) -> Tensor:
         bonds, atoms = self.update_globals.others
         z = self.update_globals.first(u)
-        z = z + bonds(segment_mean(e, batch.graph_of_edge, batch.n_graphs))
-        z = z + atoms(segment_mean(v, batch.graph_of_atom, batch.n_graphs))
+        of_atoms, of_edges = _copies(batch)
+        z = z + bonds(segment_mean(e, batch.graph_of_edge, batch.n_graphs, of_edges))
+        z = z + atoms(segment_mean(v, batch.graph_of_atom, batch.n_graphs, of_atoms))
         out: Tensor = self.update_globals(z)
         return out
 
@@ -148,6 +148,7 @@ class MEGNet(Model):
     """Node, edge and global states; set2set over nodes and edges."""
 
     Config = MEGNetConfig
+    sees_only_distances: ClassVar[bool] = True
 
     def __init__(self, config: MEGNetConfig, head: Head) -> None:
         super().__init__(config, head)
@@ -184,8 +185,9 @@ class MEGNet(Model):
         return out
 
     def _graph(self, last: States, batch: Batch) -> Tensor:
-        nodes = self.pool_nodes(last.nodes, batch.graph_of_atom, dim_size=batch.n_graphs)
-        edges = self.pool_edges(last.edges, batch.graph_of_edge, dim_size=batch.n_graphs)
+        of_atoms, of_edges = _copies(batch)
+        nodes = self.pool_nodes(last.nodes, batch.graph_of_atom, batch.n_graphs, of_atoms)
+        edges = self.pool_edges(last.edges, batch.graph_of_edge, batch.n_graphs, of_edges)
         out: Tensor = self.head(torch.cat([nodes, edges, last.globals], dim=1))
         return out
 
@@ -202,3 +204,8 @@ class MEGNet(Model):
         for block in self.blocks:
             states.append(block(states[-1], batch, ops))
         return states
+
+
+def _copies(batch: Batch) -> tuple[Tensor | None, Tensor | None]:
+    """How many atoms and how many edges of the crystal each atom and edge stands for."""
+    return (None, None) if batch.copies is None else (batch.copies.atoms, batch.copies.all_edges)

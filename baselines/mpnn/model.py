@@ -3,7 +3,7 @@
 Source: Gilmer et al. 2017, https://arxiv.org/abs/1704.01212, section 5.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -65,6 +65,7 @@ class MPNN(Stack[MPNNConfig]):
     """Steps of message passing with one set of weights."""
 
     Config = MPNNConfig
+    sees_only_distances: ClassVar[bool] = True
 
     @staticmethod
     def layer(config: MPNNConfig) -> nn.Module:

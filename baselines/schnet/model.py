@@ -57,6 +57,7 @@ class SchNet(Stack[SchNetConfig]):
     """Interaction blocks, each added to its input, and a mean over contributions of atoms."""
 
     Config = SchNetConfig
+    sees_only_distances: ClassVar[bool] = True
     atomwise: ClassVar[bool] = True
 
     @staticmethod

@@ -5,17 +5,31 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gbench.graphs import Graphs
+from gbench.quotient import quotient
 
 if TYPE_CHECKING:
     from dgl import DGLGraph
     from torch_geometric.data import Data
+
+
+class Copies(NamedTuple):
+    """What the atoms and edges of a batch stand for."""
+
+    atoms: Tensor
+    """(atoms,) atoms of the crystal, as real numbers."""
+    edges: Tensor
+    """(edges,) edges at each atom that the centre stands for."""
+    all_edges: Tensor
+    """(edges,) edges of the crystal."""
+    standing_for: Tensor
+    """(atoms of the crystals,) the atom of the batch that stands for each."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +64,8 @@ class Batch:
     """(distances,) distinct distances, Å. None where atoms have moved: each edge then has a distance of its own."""
     distance_of_edge: Tensor | None = None
     """(edges,) which of ``distances`` each edge has."""
+    copies: "Copies | None" = None
+    """Where one atom stands for all that look alike (:mod:`gbench.quotient`): what each stands for."""
 
     @property
     def n_graphs(self) -> int:
@@ -98,7 +114,12 @@ class Batch:
         return self.graph_of_atom[self.dst]
 
     def with_positions(self, positions: Tensor) -> "Batch":
-        """The same edges over other positions, (atoms, 3) Å; gradients flow to them."""
+        """The same edges over other positions, (atoms, 3) Å; gradients flow to them.
+
+        Atoms must stand for themselves alone.
+        """
+        if self.copies is not None:
+            raise ValueError("atoms that stand for others cannot move; make the batch without merging")
         # a vector changes by what its ends move, whatever lattice translation it holds
         moved = positions - self.positions
         vector = self.vector + moved[self.src] - moved[self.dst]
@@ -164,9 +185,20 @@ def import_dgl() -> Any:
 
 
 class GraphTensors:
-    """The graphs of a dataset as flat tensors on one device; batches are slices of them."""
+    """The graphs of a dataset as flat tensors on one device; batches are slices of them.
 
-    def __init__(self, graphs: Graphs, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu") -> None:
+    ``merge``: atoms that a network cannot tell apart by distances are held once (:mod:`gbench.quotient`), for models
+    with ``sees_only_distances``. Batches then have ``copies``.
+    """
+
+    def __init__(
+        self,
+        graphs: Graphs,
+        dtype: torch.dtype = torch.float32,
+        device: str | torch.device = "cpu",
+        *,
+        merge: bool = False,
+    ) -> None:
         crystals = graphs.crystals
 
         def real(array: Any) -> Tensor:
@@ -175,22 +207,38 @@ class GraphTensors:
         def integer(array: Any) -> Tensor:
             return torch.as_tensor(array.astype("int64"), device=device)
 
-        self.numbers = integer(crystals.numbers)
-        self.positions, self.cell = real(crystals.positions), real(crystals.cell)
+        merged = quotient(graphs) if merge else None
+        atoms, edges = (slice(None), slice(None)) if merged is None else (merged.atom, merged.edge)
+        self.numbers, self.positions = integer(crystals.numbers[atoms]), real(crystals.positions[atoms])
+        self.cell = real(crystals.cell)
         vectors = graphs.vectors(np.float64 if dtype == torch.float64 else np.float32)
-        self.vector = torch.as_tensor(vectors, dtype=dtype, device=device)
-        self.edge_weight = None if graphs.weight is None else real(graphs.weight)
+        self.vector = torch.as_tensor(vectors[edges], dtype=dtype, device=device)
+        self.edge_weight = None if graphs.weight is None else real(graphs.weight[edges])
         # these stay as narrow as they are held, and are widened in each batch: a large set has 10^8 edges
-        self.image = torch.as_tensor(graphs.edges.image.copy(), device=device)
-        distances = graphs.distinct_distances()
+        self.image = torch.as_tensor(graphs.edges.image[edges].copy(), device=device)
+        distances = graphs.distinct_distances() if merged is None else merged.distances
         self.distances, self.distance_ptr = real(distances.angstrom), integer(distances.ptr)
         self.distance_of_edge = torch.as_tensor(distances.of_edge, device=device)
         """(edges,) counted from the first distance of their own crystal."""
-        self.atom_ptr, self.edge_ptr = integer(crystals.ptr), integer(graphs.edge_ptr)
+        self.all_atom_ptr = integer(crystals.ptr)
+        self.atom_ptr = self.all_atom_ptr if merged is None else integer(merged.ptr)
+        self.edge_ptr = integer(graphs.edge_ptr if merged is None else merged.edge_ptr)
         self.pair_ptr, self.pair_vector = integer(crystals.pair_ptr), real(crystals.pair_vector)
-        self.local_pairs = integer((crystals.pairs - crystals.ptr[crystals.crystal_of_pair, None]).T)
+        pairs = crystals.pairs - crystals.ptr[crystals.crystal_of_pair, None]
+        index = graphs.local_edge_index()
+        self.copies: Copies | None = None
+        if merged is not None:
+            pairs, index = merged.class_of_atom[crystals.pairs], merged.edge_index
+            self.copies = Copies(
+                atoms=real(merged.atom_copies),
+                edges=real(merged.edge_copies),
+                all_edges=real(merged.all_edges),
+                standing_for=integer(merged.class_of_atom),
+            )
+            """``standing_for`` counts from the first atom of each crystal."""
+        self.local_pairs = integer(pairs.T)
         """(2, pairs) atom indices counted from the first atom of their own crystal."""
-        self.local_edge_index = torch.as_tensor(graphs.local_edge_index(), device=device)
+        self.local_edge_index = torch.as_tensor(index, device=device)
         """(2, edges) atom indices counted from the first atom of their own crystal."""
 
     def __len__(self) -> int:
@@ -220,6 +268,19 @@ class GraphTensors:
             edge_weight=None if self.edge_weight is None else self.edge_weight.index_select(0, edges),
             distances=self.distances.index_select(0, distances),
             distance_of_edge=self.distance_of_edge.index_select(0, edges) + first_distance,
+            copies=self._copies(rows, atoms, edges, atom_ptr),
+        )
+
+    def _copies(self, rows: Tensor, atoms: Tensor, edges: Tensor, atom_ptr: Tensor) -> Copies | None:
+        if self.copies is None:
+            return None
+        everything, ptr = _slices(self.all_atom_ptr, rows)
+        return Copies(
+            atoms=self.copies.atoms.index_select(0, atoms),
+            edges=self.copies.edges.index_select(0, edges),
+            all_edges=self.copies.all_edges.index_select(0, edges),
+            standing_for=self.copies.standing_for.index_select(0, everything)
+            + atom_ptr[:-1].repeat_interleave(torch.diff(ptr)),
         )
 
     def pairs(self, rows: Tensor) -> Tensor:
@@ -227,8 +288,8 @@ class GraphTensors:
         return _slices(self.pair_ptr, rows)[0]
 
     def atoms(self, rows: Tensor) -> Tensor:
-        """Indices, over all crystals, of the atoms of these rows, in batch order."""
-        return _slices(self.atom_ptr, rows)[0]
+        """Indices, over all crystals, of the atoms of these rows, in the order of what a node head predicts."""
+        return _slices(self.all_atom_ptr, rows)[0]
 
 
 def _slices(ptr: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

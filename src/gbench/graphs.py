@@ -93,7 +93,7 @@ class Graphs:
         """(edges,) Å."""
         distance = np.empty(self.n_edges)
         for block in self.blocks():
-            distance[block.edges] = np.linalg.norm(self._vector(block), axis=1)
+            distance[block.edges] = block.distance
         return distance
 
     def distinct_distances(self) -> Distances:
@@ -103,7 +103,7 @@ class Graphs:
         for block in self.blocks():
             lengths = np.diff(self.edge_ptr[block.first : block.last + 1])
             crystal = np.repeat(np.arange(len(lengths)), lengths)
-            distance = np.linalg.norm(self._vector(block), axis=1)
+            distance = block.distance
             # one integer for both: a crystal has 2^36 places of 1e-8 Å, 687 Å
             key = (crystal << 36) + np.rint(distance / SAME_ANGSTROM).astype(np.int64)
             _, first, place = np.unique(key, return_index=True, return_inverse=True)
@@ -119,7 +119,7 @@ class Graphs:
         """:attr:`vector` in another precision, without a copy in float64 on the way."""
         vector = np.empty((self.n_edges, 3), dtype)
         for block in self.blocks():
-            vector[block.edges] = self._vector(block)
+            vector[block.edges] = block.vector
         return vector
 
     def local_edge_index(self) -> NDArray[np.int32]:
@@ -178,13 +178,6 @@ class Graphs:
         for first, last in zip(starts, np.append(starts[1:], len(self.crystals)), strict=True):
             yield Block(self, int(first), int(last))
 
-    def _vector(self, block: "Block") -> NDArray[np.float64]:
-        positions = self.crystals.positions
-        lengths = np.diff(self.edge_ptr[block.first : block.last + 1])
-        cell = np.repeat(self.crystals.cell[block.first : block.last], lengths, axis=0)
-        shift = np.einsum("ei,eij->ej", self.edges.image[block.edges].astype(np.float64), cell)
-        return np.asarray(positions[block.src] - positions[block.dst] + shift)
-
 
 @dataclass(frozen=True)
 class Block:
@@ -211,6 +204,19 @@ class Block:
         """Atom index of the centre, over all crystals."""
         first, last = self.graphs.crystals.ptr[[self.first, self.last]]
         return np.repeat(np.arange(first, last), self.graphs.edges.degree[first:last])
+
+    @property
+    def vector(self) -> NDArray[np.float64]:
+        """From centre to neighbour, Å."""
+        crystals, edge_ptr = self.graphs.crystals, self.graphs.edge_ptr
+        cell = np.repeat(crystals.cell[self.first : self.last], np.diff(edge_ptr[self.first : self.last + 1]), axis=0)
+        shift = np.einsum("ei,eij->ej", self.graphs.edges.image[self.edges].astype(np.float64), cell)
+        return np.asarray(crystals.positions[self.src] - crystals.positions[self.dst] + shift)
+
+    @property
+    def distance(self) -> NDArray[np.float64]:
+        """Å"""
+        return np.linalg.norm(self.vector, axis=1)
 
 
 def build_graphs(

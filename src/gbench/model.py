@@ -49,6 +49,10 @@ class Predictor:
 class Model(Predictor, nn.Module, ABC):
     """A network. It is given batches, never targets, split names or test structures."""
 
+    sees_only_distances: ClassVar[bool] = False
+    """Whether elements and distances are all it sees, and it heeds ``Batch.copies``. Training then holds atoms that it
+    cannot tell apart once (:mod:`gbench.quotient`), with the same predictions in a fraction of the time."""
+
     @abstractmethod
     def __init__(self, config: Frozen, head: Head) -> None:
         """Build for one head."""

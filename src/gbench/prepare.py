@@ -15,6 +15,7 @@ from gbench.elements import counts
 from gbench.errors import DataError, SplitError
 from gbench.frozen import get_split
 from gbench.graphs import Graphs, without_edges
+from gbench.model import Model
 from gbench.observer import Observer
 from gbench.spec import RunSpec
 from gbench.splitting import Split
@@ -100,14 +101,14 @@ def labelled(split: Split, rows: IntArray, target: str) -> Split:
     return Split(train, val, test, frozen=split.frozen)
 
 
-def make_task(prepared: Prepared) -> Task:
-    """The learning task of a network; labels outside train and validation are withheld."""
+def make_task(prepared: Prepared, kind: type[Model]) -> Task:
+    """The learning task of a kind of network; labels outside train and validation are withheld."""
     graphs = without_edges(prepared.dataset.crystals) if prepared.graphs is None else prepared.graphs
     labels = prepared.labels.copy()
     labels[prepared.items(prepared.split.test)] = np.nan
     about = prepared.about
     return Task(
-        tensors=GraphTensors(graphs),
+        tensors=GraphTensors(graphs, merge=kind.sees_only_distances),
         labels=torch.as_tensor(labels)[:, None],
         level=about.level,
         split=prepared.split,

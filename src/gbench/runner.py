@@ -135,7 +135,7 @@ def _train(spec: RunSpec, prepared: Prepared, checkpoint: Path, observer: Observ
         return Outcome(estimator.predict(inputs, split.val), estimator.predict(inputs, split.test))
     if not issubclass(kind, Model) or spec.training is None:
         raise TypeError(f"{kind.__name__} is neither an Estimator nor a Model with training settings")
-    task, training = make_task(prepared), spec.training
+    task, training = make_task(prepared, kind), spec.training
 
     def build() -> Model:
         network = kind(config, Head(prepared.about.level, directed=prepared.about.directed))

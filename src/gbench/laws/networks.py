@@ -1,5 +1,6 @@
 """Laws of networks. Each is held over a model given by its name or folder, with the settings of its card."""
 
+import math
 import tempfile
 from pathlib import Path
 
@@ -89,6 +90,27 @@ def batch_equals_singles(model: str, level: Level) -> Finding:
         return Finding(law=law, holds=False, note=f"outputs of shape {tuple(together.shape)}, expected ({items}, 1)")
     change = _largest(together - alone)
     return Finding(law=law, holds=change < TOLERANCE, largest=change, limit=TOLERANCE)
+
+
+def merging_changes_nothing(model: str, level: Level) -> Finding:
+    """Atoms that look alike held once: the same predictions, in training and after, and the same gradients."""
+    law = f"merging what looks alike changes nothing, {level} level"
+    graphs = graphs_of(model, crystals_with_pairs(prototypes()))
+    rows = torch.arange(len(graphs.crystals))
+    batches = [GraphTensors(graphs, dtype=torch.float64, merge=merge).batch(rows) for merge in (False, True)]
+    change = 0.0
+    for training in (True, False):
+        plain, merged = (build(model, Head(level)).train(training) for _ in batches)
+        outputs = [made(batch) for made, batch in zip((plain, merged), batches, strict=True)]
+        change = max(change, _difference(*outputs))
+        if training:
+            for out in outputs:
+                out.square().sum().backward()
+            change = max(change, _gradients_differ(plain, merged))
+        states = zip(plain.state_dict().values(), merged.state_dict().values(), strict=True)
+        change = max(change, *(_largest(ours.double() - theirs.double()) for ours, theirs in states))
+    kept = f"{len(batches[1].numbers)} of {len(batches[0].numbers)} atoms kept"
+    return Finding(law=law, holds=change < TOLERANCE, largest=change, limit=TOLERANCE, note=kept)
 
 
 def undirected_pairs_have_one_value(model: str) -> Finding:
@@ -210,14 +232,20 @@ def frameworks_agree(model: str, level: Level) -> Finding:
         out.square().sum().backward()
         outputs.append(out.detach())
     change = _difference(*outputs)
-    theirs = dict(dgl.named_parameters())
-    for name, parameter in pyg.named_parameters():
-        ours, other = parameter.grad, theirs[name].grad
-        if (ours is None) != (other is None):
-            return Finding(law=law, holds=False, note=f"a gradient reaches {name} in one of them alone")
-        if ours is not None and other is not None:
-            change = max(change, _difference(ours, other))
+    change = max(change, _gradients_differ(pyg, dgl))
     return Finding(law=law, holds=change < FRAMEWORKS_AGREE, largest=change, limit=FRAMEWORKS_AGREE)
+
+
+def _gradients_differ(ours: Model, theirs: Model) -> float:
+    """Largest difference of the gradients of two networks; infinite if one has a gradient where the other has none."""
+    change, others = 0.0, dict(theirs.named_parameters())
+    for name, parameter in ours.named_parameters():
+        one, other = parameter.grad, others[name].grad
+        if (one is None) != (other is None):
+            return math.inf
+        if one is not None and other is not None:
+            change = max(change, _difference(one, other))
+    return change
 
 
 def _difference(ours: Tensor, theirs: Tensor) -> float:
@@ -226,7 +254,7 @@ def _difference(ours: Tensor, theirs: Tensor) -> float:
 
 
 def _largest(change: Tensor) -> float:
-    return float(change.abs().max())
+    return float(change.detach().abs().max())
 
 
 def _level(model: str, wanted: Level) -> Level:

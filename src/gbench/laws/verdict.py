@@ -8,8 +8,8 @@ from gbench.cards import Frozen, ModelCard, Symmetry
 from gbench.errors import CardError
 from gbench.laws import estimators, networks
 from gbench.laws.finding import Finding
-from gbench.laws.subjects import is_network
-from gbench.registry import model_card, model_origin
+from gbench.model import Model
+from gbench.registry import model_card, model_class, model_origin
 from gbench.spec import Origin
 
 Law = Callable[[str], Finding]
@@ -70,7 +70,8 @@ def check(model: str, progress: Callable[[str], object] = lambda _: None) -> Rep
 
 def _laws(model: str) -> dict[str, Law]:
     card = model_card(model)
-    return dict(_of_network(card) if is_network(model) else _of_estimator())
+    kind = model_class(model)
+    return dict(_of_network(card, kind) if issubclass(kind, Model) else _of_estimator())
 
 
 def _of_estimator() -> dict[str, Law]:
@@ -80,7 +81,7 @@ def _of_estimator() -> dict[str, Law]:
     return laws | {"the same seed gives the same predictions": estimators.same_seed_same_predictions}
 
 
-def _of_network(card: ModelCard) -> dict[str, Law]:
+def _of_network(card: ModelCard, kind: type[Model]) -> dict[str, Law]:
     laws: dict[str, Law] = {
         symmetry: partial(networks.keeps_what_it_claims, symmetry=symmetry) for symmetry in get_args(Symmetry)
     }
@@ -97,6 +98,9 @@ def _of_network(card: ModelCard) -> dict[str, Law]:
         "embeddings of the input and each hop": networks.embeddings_are_one_per_hop,
         "it overfits ten crystals": networks.overfits_ten_crystals,
     }
+    for level in card.levels if kind.sees_only_distances else ():
+        law = f"merging what looks alike changes nothing, {level} level"
+        laws[law] = partial(networks.merging_changes_nothing, level=level)
     for level in card.levels if card.dgl else ():
         laws[f"PyG and DGL agree, {level} level"] = partial(networks.frameworks_agree, level=level)
     return laws

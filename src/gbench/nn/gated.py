@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from gbench.nn.norms import NormKind, norm_layer
 from gbench.nn.segments import gather, segment_sum
-from gbench.nn.stack import NormKind, norm_layer
 
 EPSILON = 1e-6
 """Of equation 3; the authors' code has the same."""

@@ -64,6 +64,8 @@ class Readout(nn.Module):
         if self.head.level == "graph":
             h = self.pool(self.atomwise(h), batch)
         out: Tensor = self.mlp(h)
+        if self.head.level == "node" and batch.copies is not None:
+            out = gather(out, batch.copies.standing_for)
         return out
 
     def _pairs(self, h: Tensor, batch: Batch) -> Tensor:
@@ -80,7 +82,7 @@ class Pool(nn.Module):
     r"""Node states pooled over the atoms of each crystal.
 
     ``attention``: :math:`\sum_i \mathrm{softmax}_i(a \cdot h_i)\, h_i` (https://arxiv.org/abs/1511.05493, without the
-    transform of states); ``set2set``: https://arxiv.org/abs/1511.06391, three steps, which doubles the width.
+    transform of states); ``set2set``: :class:`Set2Set`, three steps, which doubles the width.
 
     Shapes: h (atoms, width) -> (graphs, width), or (graphs, 2 width) for ``set2set``.
     """
@@ -91,16 +93,43 @@ class Pool(nn.Module):
         if kind == "attention":
             self.score = nn.Linear(width, 1)
         elif kind == "set2set":
-            from torch_geometric.nn.aggr import Set2Set
-
             self.set2set = Set2Set(width, SET2SET_STEPS)
 
     def forward(self, h: Tensor, batch: Batch) -> Tensor:
         """(graphs, width)"""
         index, size = batch.graph_of_atom, batch.n_graphs
+        copies = None if batch.copies is None else batch.copies.atoms
         if self.kind == "attention":
-            return segment_sum(segment_softmax(self.score(h), index, size) * h, index, size)
+            return segment_sum(segment_softmax(self.score(h), index, size, copies) * h, index, size)
         if self.kind == "set2set":
-            out: Tensor = self.set2set(h, index, dim_size=size)
+            out: Tensor = self.set2set(h, index, size, copies)
             return out
-        return {"mean": segment_mean, "sum": segment_sum, "max": segment_max}[self.kind](h, index, size)
+        if self.kind == "max":
+            return segment_max(h, index, size)
+        return {"mean": segment_mean, "sum": segment_sum}[self.kind](h, index, size, copies)
+
+
+class Set2Set(nn.Module):
+    """A set of states summed up, whatever their order: https://arxiv.org/abs/1511.06391.
+
+    In each of some steps a recurrent unit makes a query of what was read so far, and reads the states, weighed by the
+    softmax of their products with the query.
+
+    Shapes: h (items, width) -> (graphs, 2 width), last query and last reading.
+    """
+
+    def __init__(self, width: int, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+        self.lstm = nn.LSTM(2 * width, width)
+
+    def forward(self, h: Tensor, index: Tensor, size: int, copies: Tensor | None = None) -> Tensor:
+        """Of the items of each graph ``index`` (items,), which stand for ``copies`` (items,) each."""
+        query, state = h.new_zeros((size, 2 * h.shape[1])), None
+        for _ in range(self.steps):
+            asked, state = self.lstm(query[None], state)
+            asked = asked[0]
+            scores = (h * gather(asked, index)).sum(dim=1, keepdim=True)
+            read = segment_sum(segment_softmax(scores, index, size, copies) * h, index, size)
+            query = torch.cat([asked, read], dim=1)
+        return query

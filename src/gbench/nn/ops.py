@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gbench.batch import Batch, import_dgl
-from gbench.nn.segments import gather, segment_sum
+from gbench.nn.segments import gather, segment_sum, wide
 
 Framework = Literal["pyg", "dgl"]
 BLOCK = 16
@@ -29,10 +29,15 @@ class Attention(NamedTuple):
 
 
 class EdgeOps(ABC):
-    """Operations along the edges of a batch. Sums and attention weigh edges by ``weight`` (edges,) if it is given."""
+    """Operations along the edges of a batch.
+
+    Sums and attention weigh edges by ``weight`` (edges,) if it is given, and by the copies that an edge stands for.
+    """
 
     def __init__(self, batch: Batch, weight: Tensor | None = None) -> None:
         self.batch, self.weight = batch, weight
+        if batch.copies is not None:
+            self.weight = batch.copies.edges if weight is None else batch.copies.edges * weight
 
     @abstractmethod
     def at_source(self, values: Tensor) -> Tensor:
@@ -66,7 +71,7 @@ class EdgeOps(ABC):
 
     def sum(self, messages: Tensor) -> Tensor:
         """(atoms, ...) weighted sum of messages (edges, ...)."""
-        return self.add_up(messages if self.weight is None else messages * _wide(self.weight, messages))
+        return self.add_up(messages if self.weight is None else messages * wide(self.weight, messages))
 
     def mean(self, messages: Tensor) -> Tensor:
         """(atoms, ...) weighted mean of messages; 0 where none arrives."""
@@ -75,7 +80,7 @@ class EdgeOps(ABC):
     def per_degree(self, sums: Tensor) -> Tensor:
         """(atoms, ...) weighted means from weighted sums; 0 where nothing arrives."""
         # not the smallest number: the gradient of an atom whose edges all have weight 0 would overflow to inf * 0
-        return sums / _wide(self.degree.clamp(min=torch.finfo(sums.dtype).eps), sums)
+        return sums / wide(self.degree.clamp(min=torch.finfo(sums.dtype).eps), sums)
 
     @cached_property
     def degree(self) -> Tensor:
@@ -215,7 +220,3 @@ FRAMEWORKS: dict[Framework, type[EdgeOps]] = {"pyg": PyGOps, "dgl": DGLOps}
 def edge_ops(batch: Batch, framework: Framework, weight: Tensor | None = None) -> EdgeOps:
     """The operations of a framework on a batch."""
     return FRAMEWORKS[framework](batch, weight)
-
-
-def _wide(values: Tensor, like: Tensor) -> Tensor:
-    return values.view(-1, *[1] * (like.dim() - 1))

@@ -1,5 +1,7 @@
 """Gather and reduce over the edges of atoms and the atoms of graphs.
 
+Items may stand for several that are alike: ``copies`` (items,) says for how many.
+
 ``index_select`` and ``index_add`` were the fastest deterministic pair on CPU (``benchmarks/speed/segments.py``).
 """
 
@@ -12,15 +14,17 @@ def gather(values: Tensor, index: Tensor) -> Tensor:
     return values.index_select(0, index)
 
 
-def segment_sum(values: Tensor, index: Tensor, size: int) -> Tensor:
+def segment_sum(values: Tensor, index: Tensor, size: int, copies: Tensor | None = None) -> Tensor:
     """(size, ...) sum of the ``values`` (items, ...) whose ``index`` is each segment; empty segments are 0."""
+    if copies is not None:
+        values = values * wide(copies, values)
     return torch.zeros((size, *values.shape[1:]), dtype=values.dtype, device=values.device).index_add(0, index, values)
 
 
-def segment_mean(values: Tensor, index: Tensor, size: int) -> Tensor:
+def segment_mean(values: Tensor, index: Tensor, size: int, copies: Tensor | None = None) -> Tensor:
     """(size, ...) mean of each segment; empty segments are 0."""
-    count = torch.bincount(index, minlength=size).clamp_(min=1).to(values.dtype)
-    return segment_sum(values, index, size) / count.view(-1, *[1] * (values.dim() - 1))
+    count = torch.bincount(index, weights=copies, minlength=size).clamp_(min=1).to(values.dtype)
+    return segment_sum(values, index, size, copies) / wide(count, values)
 
 
 def segment_max(values: Tensor, index: Tensor, size: int) -> Tensor:
@@ -31,9 +35,16 @@ def segment_max(values: Tensor, index: Tensor, size: int) -> Tensor:
     return out
 
 
-def segment_softmax(scores: Tensor, index: Tensor, size: int) -> Tensor:
-    """(items, ...) softmax of the scores within each segment."""
+def segment_softmax(scores: Tensor, index: Tensor, size: int, copies: Tensor | None = None) -> Tensor:
+    """(items, ...) softmax of the scores within each segment; of an item with copies, what all of them get."""
     from torch_geometric.utils import softmax
 
+    if copies is not None:
+        scores = scores + wide(copies.log(), scores)
     out: Tensor = softmax(scores, index, num_nodes=size)
     return out
+
+
+def wide(weights: Tensor, like: Tensor) -> Tensor:
+    """Weights (items,) in as many dimensions as ``like`` (items, ...) has, to multiply it with."""
+    return weights.view(-1, *[1] * (like.dim() - 1))

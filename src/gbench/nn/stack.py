@@ -18,10 +18,10 @@ from gbench.nn.basis import envelope
 from gbench.nn.heads import Readout
 from gbench.nn.mlp import ShiftedSoftplus
 from gbench.nn.network import Network, NetworkConfig
+from gbench.nn.norms import NormKind, norm_layer, normalise
 from gbench.nn.ops import EdgeOps, Framework, edge_ops
 from gbench.nn.segments import gather
 
-NormKind = Literal["none", "batch", "layer"]
 Activation = Literal["relu", "silu", "softplus", "shifted-softplus", "none"]
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -30,12 +30,6 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "shifted-softplus": ShiftedSoftplus,
     "none": nn.Identity,
 }
-NORMS: dict[str, type[nn.Module]] = {"none": nn.Identity, "batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
-
-
-def norm_layer(kind: NormKind, width: int) -> nn.Module:
-    """The normalisation of (items, width)."""
-    return NORMS[kind]() if kind == "none" else NORMS[kind](width)
 
 
 class StackConfig(NetworkConfig):
@@ -62,7 +56,7 @@ class Edges(NamedTuple):
     basis: Tensor
     """(distances, basis) distances in the radial basis."""
     ops: EdgeOps
-    """Operations along them; sums are weighted by the envelope."""
+    """Operations along them; sums are weighted by envelope and copies."""
     envelope: Tensor | None = None
     """(distances, 1) weight of an edge of that length, if there is an envelope."""
     distance_of_edge: Tensor | None = None
@@ -74,9 +68,10 @@ class Edges(NamedTuple):
         return out if self.distance_of_edge is None else gather(out, self.distance_of_edge)
 
     def filters(self, function: Callable[[Tensor], Tensor]) -> Tensor:
-        """(edges, width) the same, times the envelope: for sums that know no weights."""
-        envelope = self.envelope
-        return self.radial(function if envelope is None else lambda basis: function(basis) * envelope)
+        """(edges, width) the same, times envelope and copies: for sums that know no weights."""
+        envelope, copies = self.envelope, self.ops.batch.copies
+        out = self.radial(function if envelope is None else lambda basis: function(basis) * envelope)
+        return out if copies is None else out * copies.edges[:, None]
 
 
 class Stack(Network[ConfigT], Generic[ConfigT]):
@@ -120,10 +115,10 @@ class Stack(Network[ConfigT], Generic[ConfigT]):
     def embeddings(self, batch: Batch) -> list[Tensor]:
         """Encoded elements, then the state after each layer, (atoms, hidden)."""
         config = self.config
-        edges = self._edges(batch)
+        edges, copies = self._edges(batch), batch.copies and batch.copies.atoms
         states = [self.embedding(batch.numbers)]
         for layer, norm in zip(cycle(self.layers), self.norms, strict=False):
-            x = norm(layer(states[-1], edges))
+            x = normalise(norm, layer(states[-1], edges), copies)
             if config.residual:
                 x = states[-1] + x
             if config.initial_residual:
