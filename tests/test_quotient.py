@@ -6,7 +6,7 @@ import moyopy
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from structures import lattices
 from torch_geometric.nn.aggr import Set2Set as PyGSet2Set
 
@@ -18,12 +18,19 @@ from gbench.laws import CHANGES
 from gbench.model import Head, Model
 from gbench.nn.heads import Set2Set
 from gbench.nn.norms import BatchNorm
-from gbench.quotient import Quotient, quotient
+from gbench.quotient import Quotient, Sight, quotient
 from gbench.registry import model_card, model_class, model_names
 from gbench.spec import GraphSpec
+from gbench.triplets import line_graph
 
 SPEC = GraphSpec(on_short="grow")
-SEES_DISTANCES = ["cgcnn", "cogn", "gat", "gcn", "graphsage", "megnet", "mpnn", "schnet"]
+RANDOM = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
+)
+SEES: dict[str, Sight] = {
+    **dict.fromkeys(("cgcnn", "cogn", "gat", "gcn", "graphsage", "megnet", "mpnn", "schnet"), "distances"),
+    **dict.fromkeys(("alignn", "dimenetpp"), "angles"),
+}
 
 
 def heard(graphs: Graphs, found: Quotient, crystal: int) -> list[tuple[int, Counter[tuple[int, int]]]]:
@@ -51,7 +58,7 @@ def test_the_classes_are_the_coarsest_that_distances_allow(prototypes: Dataset) 
                 assert (of_atom[one] == of_atom[other]) == (every[one] == every[other])
 
 
-@settings(max_examples=40)
+@RANDOM
 @given(lattices())
 def test_every_copy_is_counted(crystals: Crystals) -> None:
     graphs = build_graphs(crystals, SPEC)
@@ -65,7 +72,22 @@ def test_every_copy_is_counted(crystals: Crystals) -> None:
     np.testing.assert_allclose(length, graphs.distance[found.edge], atol=1e-6, rtol=0)
 
 
-@settings(max_examples=20)
+@RANDOM
+@given(lattices())
+def test_every_way_of_a_message_is_counted(crystals: Crystals) -> None:
+    graphs = build_graphs(crystals, GraphSpec(kind="knn", neighbors=4, cutoff=8.0, on_short="grow"))
+    found, ways = quotient(graphs, "angles"), line_graph(graphs)
+    assert found.angles is not None
+    kept = torch.isin(ways.second, torch.as_tensor(found.edge))
+    assert found.angles.copies.sum() == kept.sum()
+    of_edge = np.bincount(found.angles.second, weights=found.angles.copies, minlength=len(found.edge))
+    assert np.array_equal(of_edge, np.bincount(ways.second.numpy(), minlength=graphs.n_edges)[found.edge])
+    angles = np.bincount(found.angles.second, weights=found.angles.copies * found.angles.cosine)
+    expected = np.bincount(ways.second.numpy(), weights=ways.cosine.numpy(), minlength=graphs.n_edges)[found.edge]
+    np.testing.assert_allclose(angles, expected[: len(angles)], atol=1e-4, rtol=0)
+
+
+@RANDOM
 @given(lattices())
 def test_a_supercell_has_no_more_classes_than_its_cell(crystals: Crystals) -> None:
     cell, supercell = (quotient(build_graphs(c, SPEC)) for c in (crystals, CHANGES["supercell"](crystals)))
@@ -89,7 +111,7 @@ def test_atoms_that_symmetry_maps_onto_each_other_are_of_one_class(phonons: Data
     assert merged >= 20
 
 
-@pytest.mark.parametrize("model", SEES_DISTANCES)
+@pytest.mark.parametrize("model", SEES)
 def test_predictions_on_real_crystals_are_those_without_merging(model: str, phonons: Dataset) -> None:
     card = model_card(model)
     graphs = phonons.graphs(GraphSpec.model_validate(card.defaults.graph))
@@ -98,21 +120,20 @@ def test_predictions_on_real_crystals_are_those_without_merging(model: str, phon
     assert issubclass(kind, Model)
     torch.manual_seed(0)
     made = kind(kind.Config.model_validate(card.defaults.config), Head("node")).double().eval()
-    plain, merged = (GraphTensors(graphs, torch.float64, merge=merge).batch(rows) for merge in (False, True))
-    assert len(merged.src) < len(plain.src) / 3
+    plain, merged = (GraphTensors(graphs, torch.float64, merge=merge).batch(rows) for merge in (None, SEES[model]))
+    assert len(merged.src) < len(plain.src) / 2.5
     with torch.no_grad():
         # distances that are equal to a millionth of an ångström are one
         torch.testing.assert_close(made(merged), made(plain), atol=2e-5, rtol=1e-6)
 
 
-def test_every_baseline_that_sees_only_distances_is_named_here() -> None:
+def test_every_baseline_that_merges_is_named_here() -> None:
     kinds = {name: model_class(name) for name in model_names()}
-    merging = [name for name, kind in kinds.items() if issubclass(kind, Model) and kind.sees_only_distances]
-    assert sorted(merging) == SEES_DISTANCES
+    assert {name: kind.sees for name, kind in kinds.items() if issubclass(kind, Model) and kind.sees} == SEES
 
 
 def test_atoms_that_stand_for_others_cannot_move(prototypes: Dataset) -> None:
-    batch = GraphTensors(prototypes.graphs(SPEC), merge=True).batch(torch.arange(3))
+    batch = GraphTensors(prototypes.graphs(SPEC), merge="distances").batch(torch.arange(3))
     with pytest.raises(ValueError, match="cannot move"):
         batch.with_positions(batch.positions)
 

@@ -12,9 +12,10 @@ from laws import CHANGES
 from gbench.batch import Batch, GraphTensors
 from gbench.crystals import Crystals
 from gbench.dataset import Dataset
+from gbench.edgepairs import EdgePairs
 from gbench.graphs import build_graphs
 from gbench.spec import GraphSpec
-from gbench.triplets import EdgePairs, line_graph, triplets
+from gbench.triplets import line_graph, triplets
 
 SPECS = [
     GraphSpec(cutoff=3.5, on_short="pad"),

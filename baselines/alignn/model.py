@@ -3,12 +3,13 @@
 Source: Choudhary and DeCost 2021, https://arxiv.org/abs/2106.01829.
 """
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from gbench.batch import Batch
+from gbench.edgepairs import EdgePairs
 from gbench.model import Head
 from gbench.nn.angles import angles
 from gbench.nn.basis import GaussianBasis
@@ -16,8 +17,10 @@ from gbench.nn.gated import EdgeGatedConvolution, Links
 from gbench.nn.heads import Readout
 from gbench.nn.mlp import MLP
 from gbench.nn.network import Network, NetworkConfig, Size
+from gbench.nn.norms import NormKind
 from gbench.nn.segments import gather
-from gbench.nn.stack import ACTIVATIONS, Activation, NormKind
+from gbench.nn.stack import ACTIVATIONS, Activation
+from gbench.quotient import Sight
 
 
 class ALIGNNConfig(NetworkConfig):
@@ -76,6 +79,7 @@ class ALIGNN(Network[ALIGNNConfig]):
     """Edge-gated convolutions that take turns on the line graph and on the crystal graph; mean over atoms."""
 
     Config = ALIGNNConfig
+    sees: ClassVar[Sight | None] = "angles"
     config: ALIGNNConfig
 
     def __init__(self, config: ALIGNNConfig, head: Head) -> None:
@@ -102,11 +106,7 @@ class ALIGNN(Network[ALIGNNConfig]):
     def embeddings(self, batch: Batch) -> list[Tensor]:
         """Encoded elements, then the state after each convolution of the crystal graph, (atoms, hidden)."""
         corners = angles(batch, self.numbers_per_angle)
-        weight = self.edge_weight(batch)
-        on_graph = Links(batch.src, batch.dst, batch.n_atoms, weight)
-        on_line_graph = Links(
-            corners.first, corners.second, corners.n_edges, None if weight is None else gather(weight, corners.first)
-        )
+        on_graph, on_line_graph = self._links(batch, corners)
         states = States(
             self.embedding(batch.numbers),
             self.encode_edges(self.basis(batch.distance)),
@@ -121,6 +121,22 @@ class ALIGNN(Network[ALIGNNConfig]):
             h, e = layer(h, e, on_graph)
             seen.append(h)
         return seen
+
+    def _links(self, batch: Batch, corners: EdgePairs) -> tuple[Links, Links]:
+        weight, copies = self.edge_weight(batch), batch.copies
+        of_corners = None if weight is None else gather(weight, corners.first)
+        if copies is None or corners.copies is None:
+            return (
+                Links(batch.src, batch.dst, batch.n_atoms, weight),
+                Links(corners.first, corners.second, corners.n_edges, of_corners),
+            )
+        at_atoms = copies.edges if weight is None else copies.edges * weight
+        at_edges = corners.copies if of_corners is None else corners.copies * of_corners
+        all_corners = corners.copies * gather(copies.all_edges, corners.second)
+        return (
+            Links(batch.src, batch.dst, batch.n_atoms, at_atoms, copies.all_edges, copies.atoms),
+            Links(corners.first, corners.second, corners.n_edges, at_edges, all_corners, copies.all_edges),
+        )
 
     def forward(self, batch: Batch) -> Tensor:
         """(items, outputs)"""

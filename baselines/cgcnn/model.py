@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from gbench.nn.gates import gated_product_
 from gbench.nn.norms import NormKind, norm_layer, normalise
 from gbench.nn.stack import Activation, Edges, Stack, StackConfig
+from gbench.quotient import Sight
 
 
 class CGCNNConfig(StackConfig):
@@ -53,7 +54,7 @@ class CGCNN(Stack[CGCNNConfig]):
     """Gated graph convolutions, each inside a residual and the softplus that the authors' code puts around it."""
 
     Config = CGCNNConfig
-    sees_only_distances: ClassVar[bool] = True
+    sees: ClassVar[Sight | None] = "distances"
 
     @staticmethod
     def layer(config: CGCNNConfig) -> nn.Module:

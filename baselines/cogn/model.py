@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from gbench.nn.mlp import MLP
 from gbench.nn.network import Size
 from gbench.nn.stack import ACTIVATIONS, Edges, Stack, StackConfig
+from gbench.quotient import Sight
 
 
 class COGNConfig(StackConfig):
@@ -59,7 +60,7 @@ class COGN(Stack["COGNConfig"]):
     """Deep messages along many edges, each block inside a residual; mean over atoms."""
 
     Config = COGNConfig
-    sees_only_distances: ClassVar[bool] = True
+    sees: ClassVar[Sight | None] = "distances"
 
     @staticmethod
     def layer(config: COGNConfig) -> nn.Module:

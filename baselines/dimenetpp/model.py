@@ -5,7 +5,7 @@ Günnemann 2020, https://arxiv.org/abs/2003.03123.
 """
 
 import math
-from typing import Annotated, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from gbench.nn.mlp import MLP
 from gbench.nn.network import Network, NetworkConfig, Size
 from gbench.nn.segments import gather, segment_sum
 from gbench.nn.spherical import SphericalBasis
+from gbench.quotient import Sight
 
 
 class DimeNetPPConfig(NetworkConfig):
@@ -157,7 +158,8 @@ class OutputBlock(nn.Module):
 
     def forward(self, m: Tensor, radial: Tensor, batch: Batch) -> Tensor:
         """(atoms, output)"""
-        out: Tensor = self.dense(self.up(segment_sum(self.radial(radial) * m, batch.dst, batch.n_atoms)))
+        copies = None if batch.copies is None else batch.copies.edges
+        out: Tensor = self.dense(self.up(segment_sum(self.radial(radial) * m, batch.dst, batch.n_atoms, copies)))
         return out
 
 
@@ -165,6 +167,7 @@ class DimeNetPP(Network[DimeNetPPConfig]):
     """Directional message passing; node states are the sum over output blocks, the readout their mean over atoms."""
 
     Config = DimeNetPPConfig
+    sees: ClassVar[Sight | None] = "angles"
     config: DimeNetPPConfig
 
     def __init__(self, config: DimeNetPPConfig, head: Head) -> None:
@@ -214,6 +217,9 @@ class DimeNetPP(Network[DimeNetPPConfig]):
         if weight is not None:
             radial, spherical = radial * weight[:, None], spherical * weight[:, None, None]
         met = self.spherical_basis(gather(spherical, corners.first), corners.cosine)
+        if corners.copies is not None:
+            # what arrives is linear in this
+            met = met * corners.copies[:, None]
         return Geometry(radial, met, corners.first, corners.second)
 
 

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from gbench.nn.network import Size
 from gbench.nn.stack import Edges, Stack, StackConfig
+from gbench.quotient import Sight
 
 SLOPE = 0.2
 """Of the leaky ReLU, for negative numbers; the papers' value."""
@@ -94,7 +95,7 @@ class GAT(Stack[GATConfig]):
     """Attention over neighbours."""
 
     Config = GATConfig
-    sees_only_distances: ClassVar[bool] = True
+    sees: ClassVar[Sight | None] = "distances"
 
     @staticmethod
     def layer(config: GATConfig) -> nn.Module:

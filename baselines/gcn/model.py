@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gbench.nn.stack import Activation, Edges, Stack, StackConfig
+from gbench.quotient import Sight
 
 
 class GCNConfig(StackConfig):
@@ -56,7 +57,7 @@ class GCN(Stack[GCNConfig]):
     """Convolutions with the normalised adjacency."""
 
     Config = GCNConfig
-    sees_only_distances: ClassVar[bool] = True
+    sees: ClassVar[Sight | None] = "distances"
 
     @staticmethod
     def layer(config: GCNConfig) -> nn.Module:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gbench.nn.stack import Edges, Stack, StackConfig
+from gbench.quotient import Sight
 
 
 class GraphSAGEConfig(StackConfig):
@@ -51,7 +52,7 @@ class GraphSAGE(Stack[GraphSAGEConfig]):
     """Means over gated neighbours."""
 
     Config = GraphSAGEConfig
-    sees_only_distances: ClassVar[bool] = True
+    sees: ClassVar[Sight | None] = "distances"
 
     @staticmethod
     def layer(config: GraphSAGEConfig) -> nn.Module:

@@ -18,6 +18,7 @@ from gbench.nn.heads import Readout, Set2Set
 from gbench.nn.mlp import MLP, ShiftedSoftplus
 from gbench.nn.ops import EdgeOps, Framework, edge_ops
 from gbench.nn.segments import gather, segment_mean
+from gbench.quotient import Sight
 
 Size = Annotated[int, Field(ge=1)]
 
@@ -148,7 +149,7 @@ class MEGNet(Model):
     """Node, edge and global states; set2set over nodes and edges."""
 
     Config = MEGNetConfig
-    sees_only_distances: ClassVar[bool] = True
+    sees: ClassVar[Sight | None] = "distances"
 
     def __init__(self, config: MEGNetConfig, head: Head) -> None:
         super().__init__(config, head)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from gbench.nn.heads import ReadoutKind
 from gbench.nn.network import Size
 from gbench.nn.stack import ACTIVATIONS, Activation, Edges, Stack, StackConfig
+from gbench.quotient import Sight
 
 
 class MPNNConfig(StackConfig):
@@ -65,7 +66,7 @@ class MPNN(Stack[MPNNConfig]):
     """Steps of message passing with one set of weights."""
 
     Config = MPNNConfig
-    sees_only_distances: ClassVar[bool] = True
+    sees: ClassVar[Sight | None] = "distances"
 
     @staticmethod
     def layer(config: MPNNConfig) -> nn.Module:

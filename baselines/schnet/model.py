@@ -11,6 +11,7 @@ from gbench.nn.basis import EnvelopeKind
 from gbench.nn.mlp import MLP
 from gbench.nn.network import Size
 from gbench.nn.stack import ACTIVATIONS, Activation, Edges, Stack, StackConfig
+from gbench.quotient import Sight
 
 
 class SchNetConfig(StackConfig):
@@ -57,7 +58,7 @@ class SchNet(Stack[SchNetConfig]):
     """Interaction blocks, each added to its input, and a mean over contributions of atoms."""
 
     Config = SchNetConfig
-    sees_only_distances: ClassVar[bool] = True
+    sees: ClassVar[Sight | None] = "distances"
     atomwise: ClassVar[bool] = True
 
     @staticmethod

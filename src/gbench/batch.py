@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gbench.edgepairs import EdgePairs
 from gbench.graphs import Graphs
-from gbench.quotient import quotient
+from gbench.quotient import Sight, quotient
 
 if TYPE_CHECKING:
     from dgl import DGLGraph
@@ -66,6 +67,8 @@ class Batch:
     """(edges,) which of ``distances`` each edge has."""
     copies: "Copies | None" = None
     """Where one atom stands for all that look alike (:mod:`gbench.quotient`): what each stands for."""
+    angles: EdgePairs | None = None
+    """The line graph, where one edge stands for all that look alike."""
 
     @property
     def n_graphs(self) -> int:
@@ -187,8 +190,8 @@ def import_dgl() -> Any:
 class GraphTensors:
     """The graphs of a dataset as flat tensors on one device; batches are slices of them.
 
-    ``merge``: atoms that a network cannot tell apart by distances are held once (:mod:`gbench.quotient`), for models
-    with ``sees_only_distances``. Batches then have ``copies``.
+    ``merge``: atoms that a network which ``sees`` no more cannot tell apart are held once (:mod:`gbench.quotient`).
+    Batches then have ``copies``, and ``angles`` if those are seen.
     """
 
     def __init__(
@@ -197,7 +200,7 @@ class GraphTensors:
         dtype: torch.dtype = torch.float32,
         device: str | torch.device = "cpu",
         *,
-        merge: bool = False,
+        merge: Sight | None = None,
     ) -> None:
         crystals = graphs.crystals
 
@@ -207,7 +210,7 @@ class GraphTensors:
         def integer(array: Any) -> Tensor:
             return torch.as_tensor(array.astype("int64"), device=device)
 
-        merged = quotient(graphs) if merge else None
+        merged = None if merge is None else quotient(graphs, merge)
         atoms, edges = (slice(None), slice(None)) if merged is None else (merged.atom, merged.edge)
         self.numbers, self.positions = integer(crystals.numbers[atoms]), real(crystals.positions[atoms])
         self.cell = real(crystals.cell)
@@ -236,6 +239,16 @@ class GraphTensors:
                 standing_for=integer(merged.class_of_atom),
             )
             """``standing_for`` counts from the first atom of each crystal."""
+        self.angles: EdgePairs | None = None
+        if merged is not None and (angles := merged.angles) is not None:
+            self.angles = EdgePairs(
+                integer(angles.first),
+                integer(angles.second),
+                real(angles.cosine),
+                integer(angles.ptr),
+                real(angles.copies),
+            )
+            """Edges count from the first of each crystal, and ``edge_ptr`` is that of the pairs."""
         self.local_pairs = integer(pairs.T)
         """(2, pairs) atom indices counted from the first atom of their own crystal."""
         self.local_edge_index = torch.as_tensor(index, device=device)
@@ -269,6 +282,20 @@ class GraphTensors:
             distances=self.distances.index_select(0, distances),
             distance_of_edge=self.distance_of_edge.index_select(0, edges) + first_distance,
             copies=self._copies(rows, atoms, edges, atom_ptr),
+            angles=self._angles(rows, edge_ptr),
+        )
+
+    def _angles(self, rows: Tensor, edge_ptr: Tensor) -> EdgePairs | None:
+        if self.angles is None or self.angles.copies is None:
+            return None
+        chosen, ptr = _slices(self.angles.edge_ptr, rows)
+        first_edge = edge_ptr[:-1].repeat_interleave(torch.diff(ptr))
+        return EdgePairs(
+            first=self.angles.first.index_select(0, chosen) + first_edge,
+            second=self.angles.second.index_select(0, chosen) + first_edge,
+            cosine=self.angles.cosine.index_select(0, chosen),
+            edge_ptr=edge_ptr,
+            copies=self.angles.copies.index_select(0, chosen),
         )
 
     def _copies(self, rows: Tensor, atoms: Tensor, edges: Tensor, atom_ptr: Tensor) -> Copies | None:

@@ -172,9 +172,9 @@ class Graphs:
         """Hash of structures and spec: the name of the cache file."""
         return self.known_key or _key(self.crystals, self.spec)
 
-    def blocks(self) -> Iterator["Block"]:
-        """Runs of whole crystals with about ``BLOCK_EDGES`` edges."""
-        starts = np.flatnonzero(np.diff(self.edge_ptr[1:] // BLOCK_EDGES, prepend=-1))
+    def blocks(self, edges: int = BLOCK_EDGES) -> Iterator["Block"]:
+        """Runs of whole crystals with about so many edges."""
+        starts = np.flatnonzero(np.diff(self.edge_ptr[1:] // edges, prepend=-1))
         for first, last in zip(starts, np.append(starts[1:], len(self.crystals)), strict=True):
             yield Block(self, int(first), int(last))
 

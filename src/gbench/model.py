@@ -14,6 +14,7 @@ from gbench.cards import Frozen, Level
 from gbench.crystals import Crystals, IntArray
 from gbench.errors import SpecError
 from gbench.graphs import Graphs
+from gbench.quotient import Sight
 
 FloatArray = NDArray[np.float64]
 
@@ -49,9 +50,10 @@ class Predictor:
 class Model(Predictor, nn.Module, ABC):
     """A network. It is given batches, never targets, split names or test structures."""
 
-    sees_only_distances: ClassVar[bool] = False
-    """Whether elements and distances are all it sees, and it heeds ``Batch.copies``. Training then holds atoms that it
-    cannot tell apart once (:mod:`gbench.quotient`), with the same predictions in a fraction of the time."""
+    sees: ClassVar[Sight | None] = None
+    """``distances``, or distances and ``angles``, if besides elements it sees no more and heeds ``Batch.copies``.
+    Training then holds atoms that it cannot tell apart once (:mod:`gbench.quotient`), with the same predictions in a
+    fraction of the time."""
 
     @abstractmethod
     def __init__(self, config: Frozen, head: Head) -> None:

@@ -108,7 +108,7 @@ def make_task(prepared: Prepared, kind: type[Model]) -> Task:
     labels[prepared.items(prepared.split.test)] = np.nan
     about = prepared.about
     return Task(
-        tensors=GraphTensors(graphs, merge=kind.sees_only_distances),
+        tensors=GraphTensors(graphs, merge=kind.sees),
         labels=torch.as_tensor(labels)[:, None],
         level=about.level,
         split=prepared.split,

@@ -21,13 +21,14 @@ from torch_geometric.nn.models import dimenet as peer
 
 from gbench.batch import Batch, GraphTensors
 from gbench.dataset import Dataset
+from gbench.edgepairs import EdgePairs
 from gbench.graphs import build_graphs
 from gbench.model import Head
 from gbench.nn.angles import legendre
 from gbench.nn.basis import BesselBasis, envelope
 from gbench.nn.spherical import SphericalBasis, bessel_roots
 from gbench.spec import GraphSpec
-from gbench.triplets import EdgePairs, line_graph
+from gbench.triplets import line_graph
 
 STOP, ANGULAR, RADIAL = 4.5, 7, 6
 CONFIG = DimeNetPPConfig(hidden=12, interaction=5, basis_embedding=4, output=10, basis_stop=STOP)

@@ -98,7 +98,7 @@ def _of_network(card: ModelCard, kind: type[Model]) -> dict[str, Law]:
         "embeddings of the input and each hop": networks.embeddings_are_one_per_hop,
         "it overfits ten crystals": networks.overfits_ten_crystals,
     }
-    for level in card.levels if kind.sees_only_distances else ():
+    for level in card.levels if kind.sees else ():
         law = f"merging what looks alike changes nothing, {level} level"
         laws[law] = partial(networks.merging_changes_nothing, level=level)
     for level in card.levels if card.dgl else ():

@@ -5,8 +5,9 @@ import torch
 from torch import Tensor
 
 from gbench.batch import Batch
+from gbench.edgepairs import EdgePairs
 from gbench.errors import SpecError
-from gbench.triplets import EdgePairs, line_graph
+from gbench.triplets import line_graph
 
 INDEX_BYTES = 150
 """Per angle: pairs of edges, their vectors and what finding them takes."""
@@ -14,7 +15,7 @@ ALWAYS_FITS_BYTES = 2**28
 
 
 def angles(batch: Batch, numbers_per_angle: int) -> EdgePairs:
-    """The line graph of a batch: all k -> j -> i.
+    """The line graph of a batch, all k -> j -> i: the one it holds, or worked out.
 
     ``numbers_per_angle`` is how many numbers the network holds per angle until the backward pass has used them. An atom
     with d neighbours takes part in d^2 angles, so that a cut-off twice as long needs 64 times the memory. That is found
@@ -23,6 +24,8 @@ def angles(batch: Batch, numbers_per_angle: int) -> EdgePairs:
     Raises:
         SpecError: more memory would be needed than is free.
     """
+    if batch.angles is not None:
+        return batch.angles
     # without gradients a layer's numbers are gone when the next begins: half is what two layers would need at most
     held = numbers_per_angle if torch.is_grad_enabled() else numbers_per_angle // 2
     count = count_angles(batch)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from gbench.nn.norms import NormKind, norm_layer
+from gbench.nn.norms import NormKind, norm_layer, normalise
 from gbench.nn.segments import gather, segment_sum
 
 EPSILON = 1e-6
@@ -21,7 +21,11 @@ class Links(NamedTuple):
     size: int
     """Items."""
     weight: Tensor | None = None
-    """(links,) share of each message that counts."""
+    """(links,) share of each message that counts, times the links into one item that it stands for."""
+    copies: Tensor | None = None
+    """(links,) how many links each stands for."""
+    item_copies: Tensor | None = None
+    """(size,) how many items each stands for."""
 
 
 class EdgeGatedConvolution(nn.Module):
@@ -59,10 +63,11 @@ class EdgeGatedConvolution(nn.Module):
         z = self.at_link(e)
         z += gather(self.at_target(h), links.target)
         z += gather(self.at_source(h), links.source)
-        e = e + self.activation(self.norm_links(z))
+        e = e + self.activation(normalise(self.norm_links, z, links.copies))
         gate = e.sigmoid()
         if links.weight is not None:
             gate = gate * links.weight[:, None]
         messages = segment_sum(gate * gather(self.neighbor(h), links.source), links.target, links.size)
         total = segment_sum(gate, links.target, links.size) + EPSILON
-        return h + self.activation(self.norm_items(self.own(h) + messages / total)), e
+        x = normalise(self.norm_items, self.own(h) + messages / total, links.item_copies)
+        return h + self.activation(x), e
