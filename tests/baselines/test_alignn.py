@@ -10,7 +10,7 @@ from gbench.batch import Batch, GraphTensors
 from gbench.dataset import Dataset
 from gbench.model import Head
 from gbench.nn.gated import EPSILON, EdgeGatedConvolution, Links
-from gbench.nn.stack import NormKind
+from gbench.nn.norms import NormKind
 from gbench.spec import GraphSpec
 from gbench.triplets import line_graph
 
