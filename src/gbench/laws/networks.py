@@ -92,7 +92,7 @@ def batch_equals_singles(model: str, level: Level) -> Finding:
     return Finding(law=law, holds=change < TOLERANCE, largest=change, limit=TOLERANCE)
 
 
-def merging_changes_nothing(model: str, level: Level) -> Finding:
+def merging_changes_nothing(model: str, level: Level, **settings: object) -> Finding:
     """Atoms that look alike held once: the same predictions, in training and after, and the same gradients."""
     law = f"merging what looks alike changes nothing, {level} level"
     graphs = graphs_of(model, crystals_with_pairs(prototypes()))
@@ -100,7 +100,7 @@ def merging_changes_nothing(model: str, level: Level) -> Finding:
     batches = [GraphTensors(graphs, dtype=torch.float64, merge=merge).batch(rows) for merge in (False, True)]
     change = 0.0
     for training in (True, False):
-        plain, merged = (build(model, Head(level)).train(training) for _ in batches)
+        plain, merged = (build(model, Head(level), **settings).train(training) for _ in batches)
         outputs = [made(batch) for made, batch in zip((plain, merged), batches, strict=True)]
         change = max(change, _difference(*outputs))
         if training:
@@ -216,7 +216,7 @@ def overfits_ten_crystals(model: str) -> Finding:
     )  # fmt: skip
 
 
-def frameworks_agree(model: str, level: Level) -> Finding:
+def frameworks_agree(model: str, level: Level, **settings: object) -> Finding:
     """PyTorch Geometric and DGL give the same outputs and gradients with the same weights."""
     law = f"PyG and DGL agree, {level} level"
     try:
@@ -224,7 +224,7 @@ def frameworks_agree(model: str, level: Level) -> Finding:
     except SpecError as error:
         return Finding(law=law, holds=None, note=str(error))
     batch = batch_of(model, crystals_with_pairs(prototypes()))
-    pyg, dgl = (build(model, Head(level), seed, framework=name) for seed, name in enumerate(("pyg", "dgl")))
+    pyg, dgl = (build(model, Head(level), seed, framework=name, **settings) for seed, name in enumerate(("pyg", "dgl")))
     dgl.load_state_dict(pyg.state_dict())
     outputs = []
     for made in (pyg, dgl):
