@@ -81,7 +81,7 @@ def test_the_readout_is_set2set_over_nodes_and_edges_and_the_state(batch: Batch)
     per_graph = []
     for g in range(batch.n_graphs):
         nodes, edges = last.nodes[batch.graph_of_atom == g], last.edges[batch.graph_of_edge == g]
-        pooled = [pool(x, torch.zeros(len(x), dtype=torch.long)) for pool, x in
+        pooled = [pool(x, torch.zeros(len(x), dtype=torch.long), 1) for pool, x in
                   ((model.pool_nodes, nodes), (model.pool_edges, edges))]  # fmt: skip
         per_graph.append(model.head(torch.cat([*pooled, last.globals[g : g + 1]], dim=1)))
     torch.testing.assert_close(model(batch), torch.cat(per_graph), atol=1e-10, rtol=0)
