@@ -15,13 +15,16 @@ from gbench.errors import SpecError, UnknownNameError
 from gbench.graphs import build_graphs
 from gbench.laws.networks import frameworks_agree, merging_changes_nothing
 from gbench.laws.subjects import build
-from gbench.model import Head
+from gbench.model import Head, Model
 from gbench.nn.options import ConnectionOptions
 from gbench.registry import model_card, model_class
 from gbench.spec import GraphSpec
 
 MESSAGE_PASSING = [name for name in NETWORKS if model_class(name).uses_graph]
 BOTH_FRAMEWORKS = [name for name in MESSAGE_PASSING if model_card(name).dgl]
+MERGING = [
+    name for name in MESSAGE_PASSING if issubclass(kind := model_class(name), Model) and kind.sees_only_distances
+]
 OWN_NAMES = {"megnet": {"hidden": "state", "layers": "blocks"}}
 LACKING = {
     # the paper's perceptron over the pools has widths of its own
@@ -114,7 +117,7 @@ def test_both_frameworks_agree_under_every_readout(name: str, options: dict[str,
 
 
 @pytest.mark.parametrize("options", [*CONNECTIONS, *READOUTS, {"envelope": "cosine", "basis_stop": 5.0}], ids=str)
-@pytest.mark.parametrize("name", [name for name in MESSAGE_PASSING if model_class(name).sees_only_distances])
+@pytest.mark.parametrize("name", MERGING)
 def test_merging_what_looks_alike_changes_nothing_under_any_option(name: str, options: dict[str, object]) -> None:
     finding = merging_changes_nothing(name, "graph", **own(name, options))
     assert finding.holds, finding.sentence

@@ -33,7 +33,11 @@ def chain() -> Batch:
 def test_an_atom_hears_of_elements_as_many_hops_away_as_the_model_says(name: str) -> None:
     model, seen = build(name, Head("node")).eval(), list[Tensor]()
     assert isinstance(model.embedding, nn.Module)
-    model.embedding.register_forward_hook(lambda _module, _given, out: seen.append(out))
+
+    def keep(_module: nn.Module, _given: object, out: Tensor) -> None:
+        seen.append(out)
+
+    model.embedding.register_forward_hook(keep)
     predicted = model(chain())
     heard = []
     for atom in range(ATOMS):

@@ -105,7 +105,9 @@ def facts_of(model: str, dataset: str | None = None, results: Iterable[Result] |
 
 def receptive_field(model: Model, spec: RunSpec) -> ReceptiveField | None:
     """Of a network built for a spec: hops times cut-off."""
-    return spec.graph and ReceptiveField(hops=model.hops, cutoff_angstrom=spec.graph.cutoff)
+    if spec.graph is None:
+        return None
+    return ReceptiveField(hops=model.hops, cutoff_angstrom=spec.graph.cutoff)
 
 
 def published(model: str) -> Iterator[Result]:
