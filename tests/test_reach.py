@@ -12,7 +12,7 @@ from gbench.cards import Level
 from gbench.graphs import build_graphs
 from gbench.laws import batch_of, crystals_with_pairs, prototypes
 from gbench.laws.subjects import build
-from gbench.model import Head
+from gbench.model import Head, Model
 from gbench.registry import model_card, model_class
 from gbench.spec import GraphSpec
 
@@ -39,14 +39,28 @@ def test_an_atom_hears_of_elements_as_many_hops_away_as_the_model_says(name: str
 
     model.embedding.register_forward_hook(keep)
     predicted = model(chain())
-    heard = []
-    for atom in range(ATOMS):
-        (influence,) = torch.autograd.grad(predicted[atom, 0], seen[0], retain_graph=True)
-        if influence[0].any():
-            heard.append(atom)
-    # the global state of MEGNet tells every atom of the crystal, as its card says
-    hops = ATOMS - 1 if name == "megnet" else model.hops
-    assert heard == list(range(hops + 1))
+    assert heard_of(predicted, seen[0]) == list(range(reach(name, model) + 1))
+
+
+@pytest.mark.parametrize("name", MESSAGE_PASSING)
+def test_an_atom_hears_of_places_no_further_away(name: str) -> None:
+    model, batch = build(name, Head("node")).eval(), chain()
+    positions = batch.positions.clone().requires_grad_()
+    heard = heard_of(model(batch.with_positions(positions)), positions)
+    # of the first angles one side is an edge further away, and so are the edges that a neighbour's degree counts
+    beyond = 1 if name in ("alignn", "gcn") else 0
+    assert heard == list(range(reach(name, model) + beyond + 1))
+
+
+def reach(name: str, model: Model) -> int:
+    """In hops. The global state of MEGNet tells every atom of the crystal, as its card says."""
+    return ATOMS - 1 if name == "megnet" else model.hops
+
+
+def heard_of(predicted: Tensor, given: Tensor) -> list[int]:
+    """Atoms whose prediction depends on what was given of the first atom."""
+    influences = [torch.autograd.grad(predicted[atom, 0], given, retain_graph=True)[0] for atom in range(ATOMS)]
+    return [atom for atom, influence in enumerate(influences) if influence[0].any()]
 
 
 @pytest.mark.parametrize("level", ["graph", "node", "edge"])

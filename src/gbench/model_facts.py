@@ -18,7 +18,7 @@ from gbench.spec import RunSpec
 
 
 class ReceptiveField(Frozen):
-    """How far an atom sees, nominally."""
+    """How far an atom hears of elements, nominally."""
 
     hops: int
     """Message-passing steps."""
