@@ -26,9 +26,16 @@ from gbench.spec import RunSpec, Training
 from gbench.task import Scale, Task
 from gbench.train import Epoch, Fit, Interrupted, fit, predict, rate_at
 
-KIND = model_class("cgcnn")
-assert issubclass(KIND, Model)
 TINY = {"training.epochs": 6, "training.batch_size": 100, "model.hidden": 8, "training.ema": 0.9}
+
+
+def network_class(model: str) -> type[Model]:
+    kind = model_class(model)
+    assert issubclass(kind, Model)
+    return kind
+
+
+KIND = network_class("cgcnn")
 
 
 def spec(**overrides: object) -> RunSpec:

@@ -216,7 +216,7 @@ class Block:
     @property
     def distance(self) -> NDArray[np.float64]:
         """Å"""
-        return np.linalg.norm(self.vector, axis=1)
+        return np.asarray(np.linalg.norm(self.vector, axis=1))
 
 
 def build_graphs(
