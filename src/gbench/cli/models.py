@@ -93,6 +93,10 @@ def _show_report(report: "Report") -> None:
 
     code = f"card and code {shorten(report.origin.sha256)}" if report.origin else "part of gbench"
     console.print(f"{report.model}   {code}   checked by gbench {__version__}", style="bold", soft_wrap=True)
+    if report.facts and report.facts.parameters is not None:
+        known, field = report.facts, report.facts.receptive_field
+        reach = f"   receptive field {field}" if field else ""
+        console.print(f"{known.parameters:,} parameters{reach}   on {known.dataset} / {known.target}", soft_wrap=True)
     shown = table("law", "result", "largest change", "limit", "", right=("largest change", "limit"))
     for finding in report.findings:
         largest, limit = ("" if value is None else f"{value:.0e}" for value in (finding.largest, finding.limit))
