@@ -1,6 +1,9 @@
 """PyTorch Geometric and DGL run one model: same weights, same outputs, same gradients."""
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -107,3 +110,15 @@ def test_without_dgl_the_install_command_is_named(prototypes: Dataset, monkeypat
     monkeypatch.setitem(sys.modules, "dgl", None)
     with pytest.raises(SpecError, match=r"DGL is not installed: pip install 'gbench\[dgl\]'"):
         build("cgcnn", Head(), framework="dgl")(batch_of("cgcnn", prototypes.crystals.take([0])))
+
+
+def test_a_run_on_dgl_without_dgl_is_one_sentence_and_leaves_no_result(tmp_path: Path) -> None:
+    (tmp_path / "dgl.py").write_text("raise ModuleNotFoundError('No module named dgl')")
+    paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = subprocess.run(
+        [sys.executable, "-c", "from gbench.cli import main; main()", "run", "--model", "cgcnn", "--framework", "dgl"],
+        capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: DGL is not installed: pip install 'gbench[dgl]' (Python 3.11, dgl 1.1.3)\n"
+    assert not list(tmp_path.rglob("result.json"))

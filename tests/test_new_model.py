@@ -10,6 +10,7 @@ from test_plugins import gbench_command, recard
 
 from gbench.errors import GbenchError
 from gbench.laws import check, examine, laws_of, networks
+from gbench.model_facts import facts_of
 from gbench.new_model import write_new_model
 
 
@@ -66,13 +67,13 @@ class TestCheck:
         edit(folder, "edges.radial(self.filter))", "edges.radial(self.filter) * (1 + edges.ops.batch.vector[:, :1]))")
         done = gbench_command("models", "check", "./my_net", cwd=folder.parent)
         assert done.returncode == 1, done.stderr
-        assert (
-            "rotation                                 BROKEN" in done.stdout.replace("  BROKEN", " BROKEN", 1) or True
-        )
         lines = {line.split("  ")[0]: line for line in done.stdout.splitlines()}
         assert "BROKEN" in lines["rotation"] and "claimed, but not kept" in lines["rotation"]
         assert "holds" in lines["permutation"] and "1e-08" in lines["permutation"]
         assert "card and code" in done.stdout.splitlines()[0]
+        facts = facts_of(str(folder))
+        size = f"{facts.parameters:,} parameters   receptive field 3 x 5.0 Å   on pbe_prototypes / e_form"
+        assert done.stdout.splitlines()[1] == size
         assert "broken" in done.stdout.splitlines()[-1]
 
     def test_the_report_is_json_for_programs(self, folder: Path) -> None:
@@ -80,6 +81,7 @@ class TestCheck:
         report = json.loads(done.stdout)
         assert done.returncode == 0
         assert report["holds"] is True
+        assert (report["facts"]["parameters"], report["facts"]["receptive_field"]) == (None, None)
         assert {"law": "cell", "holds": True, "largest": 0.0, "limit": 1e-8, "note": "claimed"} in report["findings"]
 
     def test_a_symmetry_that_is_kept_but_not_claimed_is_found(self, folder: Path) -> None:
@@ -117,6 +119,7 @@ class TestCheck:
         model = edit(folder, "return edges.ops.mean(", raising)
         report = check(model)
         assert not report.holds
+        assert report.facts is not None and report.facts.parameters
         assert {finding.note for finding in report.findings if finding.holds is False} == {"ValueError: no"}
         assert [finding.law for finding in report.findings if finding.holds] == ["the same seed gives the same weights"]
         with pytest.raises(ValueError, match="no"):

@@ -18,14 +18,16 @@ from gbench.nn.heads import Readout
 from gbench.nn.mlp import MLP
 from gbench.nn.network import Network, NetworkConfig, Size
 from gbench.nn.norms import NormKind
+from gbench.nn.options import ConnectionOptions
 from gbench.nn.segments import gather
 from gbench.nn.stack import ACTIVATIONS, Activation
 from gbench.quotient import Sight
 
 
-class ALIGNNConfig(NetworkConfig):
+class ALIGNNConfig(NetworkConfig, ConnectionOptions):
     """Settings of :class:`ALIGNN`; smaller than the paper's, which has hidden 256, layers 4 and gcn_layers 4."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"residual", "initial_residual"})
     layers: Size = 2
     """Convolutions on the line graph, each followed by one on the crystal graph."""
     gcn_layers: Annotated[int, Field(ge=0)] = 2
@@ -72,7 +74,8 @@ class ALIGNNLayer(nn.Module):
 
 def convolution(config: ALIGNNConfig) -> EdgeGatedConvolution:
     """The one convolution there is, on either graph."""
-    return EdgeGatedConvolution(config.hidden, config.norm, ACTIVATIONS[config.activation])
+    activation = ACTIVATIONS[config.activation]
+    return EdgeGatedConvolution(config.hidden, config.norm, activation, residual=config.residual)
 
 
 class ALIGNN(Network[ALIGNNConfig]):
@@ -112,13 +115,15 @@ class ALIGNN(Network[ALIGNNConfig]):
             self.encode_edges(self.basis(batch.distance)),
             self.encode_angles(self.angle_basis(corners.cosine)),
         )
-        seen = [states.nodes]
+        seen, with_first = [states.nodes], self.config.with_first
         for layer in self.layers:
             states = layer(states, on_graph, on_line_graph)
+            states = states._replace(nodes=with_first(states.nodes, seen[0]))
             seen.append(states.nodes)
         h, e, _ = states
         for layer in self.gcn_layers:
             h, e = layer(h, e, on_graph)
+            h = with_first(h, seen[0])
             seen.append(h)
         return seen
 

@@ -17,14 +17,21 @@ from gbench.nn.basis import BasisKind, EnvelopeKind
 from gbench.nn.heads import Readout
 from gbench.nn.mlp import MLP
 from gbench.nn.network import Network, NetworkConfig, Size
+from gbench.nn.norms import norm_layer
+from gbench.nn.options import ConnectionOptions
 from gbench.nn.segments import gather, segment_sum
 from gbench.nn.spherical import SphericalBasis
 from gbench.quotient import Sight
 
 
-class DimeNetPPConfig(NetworkConfig):
-    """Settings of :class:`DimeNetPP`; smaller than the paper's, given in brackets."""
+class DimeNetPPConfig(NetworkConfig, ConnectionOptions):
+    """Settings of :class:`DimeNetPP`; smaller than the paper's, given in brackets.
 
+    The ``residual`` is that of messages, from block to block; node states are sums over output blocks in any case, and
+    what the ``norm`` is of is what each of these adds.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset({"residual", "norm", "initial_residual"})
     hidden: Size = 64
     """Width of the messages (128)."""
     layers: Size = 3
@@ -130,6 +137,7 @@ class InteractionBlock(nn.Module):
         self.dense = nn.Linear(width, width)
         self.after_skip = nn.Sequential(*(ResidualLayer(width) for _ in range(config.after_skip)))
         self.activation = nn.SiLU()
+        self.residual = config.residual
 
     def forward(self, m: Tensor, geometry: Geometry) -> Tensor:
         """(edges, hidden)"""
@@ -137,7 +145,8 @@ class InteractionBlock(nn.Module):
         incoming = g(self.down(g(self.incoming(m)) * self.radial(geometry.radial)))
         met = gather(incoming, geometry.first) * self.spherical(geometry.spherical)
         x = g(self.own(m)) + g(self.up(segment_sum(met, geometry.second, len(m))))
-        out: Tensor = self.after_skip(m + g(self.dense(self.before_skip(x))))
+        update = g(self.dense(self.before_skip(x)))
+        out: Tensor = self.after_skip(m + update if self.residual else update)
         return out
 
 
@@ -176,6 +185,7 @@ class DimeNetPP(Network[DimeNetPPConfig]):
         self.embed_messages = EmbeddingBlock(config)
         self.interactions = nn.ModuleList(InteractionBlock(config) for _ in range(config.layers))
         self.outputs = nn.ModuleList(OutputBlock(config) for _ in range(config.layers + 1))
+        self.norms = nn.ModuleList(norm_layer(config.norm, config.output) for _ in self.outputs)
         self.own_state = nn.Linear(config.hidden, config.output)
         self.readout = Readout([config.output, config.head], nn.SiLU, head, config.readout)
         self.apply(orthogonal_)
@@ -199,10 +209,11 @@ class DimeNetPP(Network[DimeNetPPConfig]):
         m = self.embed_messages(h, geometry.radial, batch)
         # an atom with no neighbour inside the envelope still has its element
         states = [self.own_state(h)]
-        for number, output in enumerate(self.outputs):
+        for number, (output, norm) in enumerate(zip(self.outputs, self.norms, strict=True)):
             if number:
                 m = self.interactions[number - 1](m, geometry)
-            states.append(states[-1] + output(m, geometry.radial, batch))
+            added = norm(output(m, geometry.radial, batch))
+            states.append(self.config.with_first(states[-1] + added, states[0]))
         return states
 
     def forward(self, batch: Batch) -> Tensor:

@@ -3,29 +3,39 @@
 Source: Chen et al. 2019, https://doi.org/10.1021/acs.chemmater.9b01294.
 """
 
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from gbench.batch import Batch
-from gbench.cards import Frozen
 from gbench.model import Head, Model
-from gbench.nn.atoms import AtomEncoder
-from gbench.nn.basis import GaussianBasis
-from gbench.nn.heads import Readout, Set2Set
-from gbench.nn.mlp import MLP, ShiftedSoftplus
+from gbench.nn.basis import BesselBasis, GaussianBasis
+from gbench.nn.heads import Pool, Readout, ReadoutKind, Set2Set
+from gbench.nn.mlp import MLP
+from gbench.nn.norms import norm_layer
 from gbench.nn.ops import EdgeOps, Framework, edge_ops
+from gbench.nn.options import AtomOptions, ConnectionOptions, DistanceOptions
 from gbench.nn.segments import gather, segment_mean
+from gbench.nn.stack import ACTIVATIONS, Activation
 from gbench.quotient import Sight
 
 Size = Annotated[int, Field(ge=1)]
+LEAST_WEIGHT = 1e-30
 
 
-class MEGNetConfig(Frozen):
-    """Settings of :class:`MEGNet`; the defaults are the paper's, but for ``properties``."""
+class MEGNetConfig(AtomOptions, DistanceOptions, ConnectionOptions):
+    """Settings of :class:`MEGNet`; the defaults are the paper's, but for ``properties``.
 
+    ``residual`` and ``initial_residual`` are those of nodes, edges and global states, the ``norm`` is that of nodes and
+    edges, and the ``envelope`` weighs bonds in all means and pools. ``blocks`` and ``state`` are what other networks
+    call layers and hidden.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"identity", "property_names", "basis_kind", "envelope", "residual", "norm", "initial_residual", "readout"}
+    )
     blocks: Size = 3
     width: Size = 64
     """First two layers of each update."""
@@ -33,22 +43,24 @@ class MEGNetConfig(Frozen):
     """Third layer of each update: the width of node, edge and global states between blocks."""
     embedding: Size = 16
     """Width of the element embedding."""
-    properties: bool = True
-    """Whether atoms start from element properties besides a learned embedding."""
     basis: Annotated[int, Field(ge=2)] = 100
-    """Gaussians from 0 to ``basis_stop``."""
     basis_stop: Annotated[float, Field(gt=0)] = 5.0
     """Å"""
     basis_width: Annotated[float, Field(gt=0)] = 0.5
-    """Å"""
+    """Å; of Gaussians"""
+    readout: ReadoutKind = "set2set"
+    """Over the atoms of a crystal, and over its bonds."""
     set2set_steps: Size = 3
-    activation: Literal["shifted-softplus", "silu"] = "shifted-softplus"
-    """The paper's, or one that takes less than half the time."""
+    activation: Activation = "shifted-softplus"
+    """The paper's; ``silu`` takes less than half the time."""
     framework: Framework = "pyg"
     """What the operations along edges are done with."""
 
-
-ACTIVATIONS: dict[str, type[nn.Module]] = {"shifted-softplus": ShiftedSoftplus, "silu": nn.SiLU}
+    @model_validator(mode="after")
+    def _a_maximum_knows_no_weights(self) -> Self:
+        if self.readout == "max" and self.envelope != "none":
+            raise ValueError("readout 'max' over bonds cannot heed an envelope; choose another of either")
+        return self
 
 
 class States(NamedTuple):
@@ -65,6 +77,20 @@ class States(NamedTuple):
 def dense_layers(inputs: int, config: MEGNetConfig) -> MLP:
     """Two dense layers to the width of the states, each followed by the activation."""
     return MLP([inputs, config.width, config.state], ACTIVATIONS[config.activation], final=True)
+
+
+def radial_basis(config: MEGNetConfig) -> GaussianBasis | BesselBasis:
+    """Distances, as edges start from them; the width of Gaussians is not their spacing."""
+    if config.basis_kind == "bessel":
+        return BesselBasis(config.basis_stop, config.basis)
+    return GaussianBasis(config.basis_stop, config.basis, width=config.basis_width)
+
+
+def pool(config: MEGNetConfig) -> Pool | Set2Set:
+    """Of nodes or of edges, (items, state) -> (graphs, state), or twice the width for ``set2set``."""
+    if config.readout == "set2set":
+        return Set2Set(config.state, config.set2set_steps)
+    return Pool(config.readout, config.state)
 
 
 class SplitUpdate(nn.Module):
@@ -110,14 +136,22 @@ class Block(nn.Module):
         self.update_edges = SplitUpdate(4, config)
         self.update_nodes = SplitUpdate(3, config)
         self.update_globals = SplitUpdate(3, config)
+        self.norm_nodes, self.norm_edges = (norm_layer(config.norm, config.state) for _ in range(2))
+        self.added = config.added
 
     def forward(self, states: States, batch: Batch, ops: EdgeOps) -> States:
         """States of the same shapes."""
         v, e, u = self.dense_nodes(states.nodes), self.dense_edges(states.edges), self.dense_globals(states.globals)
         e = self._edges(v, e, u, batch, ops)
         v = self._nodes(v, e, u, batch, ops)
-        u = self._globals(v, e, u, batch)
-        return States(states.nodes + v, states.edges + e, states.globals + u)
+        u = self._globals(v, e, u, batch, ops)
+        of_atoms, of_edges = _copies(batch)
+        return States(
+            self.added(v, states.nodes, self.norm_nodes, of_atoms),
+            self.added(e, states.edges, self.norm_edges, of_edges),
+            # a batch may hold one crystal alone, whose state has none to be normalised with
+            self.added(u, states.globals, nn.Identity()),
+        )
 
     def _edges(self, v: Tensor, e: Tensor, u: Tensor, batch: Batch, ops: EdgeOps) -> Tensor:
         sender, receiver, state = self.update_edges.others
@@ -135,12 +169,11 @@ class Block(nn.Module):
         out: Tensor = self.update_nodes(z)
         return out
 
-    def _globals(self, v: Tensor, e: Tensor, u: Tensor, batch: Batch) -> Tensor:
+    def _globals(self, v: Tensor, e: Tensor, u: Tensor, batch: Batch, ops: EdgeOps) -> Tensor:
         bonds, atoms = self.update_globals.others
         z = self.update_globals.first(u)
-        of_atoms, of_edges = _copies(batch)
-        z = z + bonds(segment_mean(e, batch.graph_of_edge, batch.n_graphs, of_edges))
-        z = z + atoms(segment_mean(v, batch.graph_of_atom, batch.n_graphs, of_atoms))
+        z = z + bonds(segment_mean(e, batch.graph_of_edge, batch.n_graphs, ops.weight_in_crystal))
+        z = z + atoms(segment_mean(v, batch.graph_of_atom, batch.n_graphs, _copies(batch)[0]))
         out: Tensor = self.update_globals(z)
         return out
 
@@ -155,8 +188,8 @@ class MEGNet(Model):
         super().__init__(config, head)
         self.config, self.level = config, head.level
         state = config.state
-        self.embedding = AtomEncoder(config.embedding, with_properties=config.properties)
-        self.basis = GaussianBasis(config.basis_stop, config.basis, width=config.basis_width)
+        self.embedding = config.encoder(config.embedding)
+        self.basis = radial_basis(config)
         self.encode_nodes = dense_layers(config.embedding, config)
         self.encode_edges = dense_layers(config.basis, config)
         # the paper starts the global state of a crystal at zero
@@ -164,9 +197,9 @@ class MEGNet(Model):
         self.blocks = nn.ModuleList(Block(config, dense=number > 0) for number in range(config.blocks))
         activation = ACTIVATIONS[config.activation]
         if head.level == "graph":
-            self.pool_nodes = Set2Set(state, config.set2set_steps)
-            self.pool_edges = Set2Set(state, config.set2set_steps)
-            self.head = MLP([5 * state, state, state // 2, head.outputs], activation, final=False)
+            self.pool_nodes, self.pool_edges = pool(config), pool(config)
+            pooled = 2 * state if config.readout == "set2set" else state
+            self.head = MLP([2 * pooled + state, state, state // 2, head.outputs], activation, final=False)
         else:
             self.readout = Readout([state, state, state // 2], activation, head)
 
@@ -177,22 +210,29 @@ class MEGNet(Model):
 
     def embeddings(self, batch: Batch) -> list[Tensor]:
         """Node states: encoded elements, then after each block, (atoms, state)."""
-        return [states.nodes for states in self._states(batch)]
+        return [states.nodes for states in self._states(batch, self.ops(batch))]
 
     def forward(self, batch: Batch) -> Tensor:
         """(items, outputs)"""
-        last = self._states(batch)[-1]
-        out: Tensor = self._graph(last, batch) if self.level == "graph" else self.readout(last.nodes, batch)
+        ops = self.ops(batch)
+        last = self._states(batch, ops)[-1]
+        out: Tensor = self._graph(last, ops) if self.level == "graph" else self.readout(last.nodes, batch)
         return out
 
-    def _graph(self, last: States, batch: Batch) -> Tensor:
-        of_atoms, of_edges = _copies(batch)
-        nodes = self.pool_nodes(last.nodes, batch.graph_of_atom, batch.n_graphs, of_atoms)
-        edges = self.pool_edges(last.edges, batch.graph_of_edge, batch.n_graphs, of_edges)
+    def ops(self, batch: Batch) -> EdgeOps:
+        """What is done along edges, weighed by the envelope."""
+        weight = self.config.edge_weight(batch)
+        # attention takes logarithms of weights
+        return edge_ops(batch, self.config.framework, None if weight is None else weight.clamp(min=LEAST_WEIGHT))
+
+    def _graph(self, last: States, ops: EdgeOps) -> Tensor:
+        batch = ops.batch
+        nodes = self.pool_nodes(last.nodes, batch.graph_of_atom, batch.n_graphs, _copies(batch)[0])
+        edges = self.pool_edges(last.edges, batch.graph_of_edge, batch.n_graphs, ops.weight_in_crystal)
         out: Tensor = self.head(torch.cat([nodes, edges, last.globals], dim=1))
         return out
 
-    def _states(self, batch: Batch) -> list[States]:
+    def _states(self, batch: Batch, ops: EdgeOps) -> list[States]:
         zero = batch.vector.new_zeros((batch.n_graphs, 2))
         states = [
             States(
@@ -201,9 +241,9 @@ class MEGNet(Model):
                 self.encode_globals(zero),
             )
         ]
-        ops = edge_ops(batch, self.config.framework)
         for block in self.blocks:
-            states.append(block(states[-1], batch, ops))
+            after, with_first = block(states[-1], batch, ops), self.config.with_first
+            states.append(States(*(with_first(x, first) for x, first in zip(after, states[0], strict=True))))
         return states
 
 

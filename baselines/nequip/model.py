@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from itertools import pairwise
-from typing import Annotated, Any, NamedTuple, cast
+from typing import Annotated, Any, ClassVar, NamedTuple, cast
 
 import torch
 from e3nn import o3
@@ -22,6 +22,8 @@ from gbench.model import Head
 from gbench.nn.basis import BasisKind, EnvelopeKind
 from gbench.nn.heads import Readout
 from gbench.nn.network import Network, NetworkConfig, Size
+from gbench.nn.norms import norm_layer
+from gbench.nn.options import ConnectionOptions
 from gbench.nn.segments import gather, segment_sum
 
 SCALAR = cast(o3.Irrep, o3.Irrep("0e"))
@@ -32,9 +34,15 @@ def irreps_of(parts: str | Iterable[tuple[int, o3.Irrep]]) -> o3.Irreps:
     return cast(o3.Irreps, o3.Irreps(parts))
 
 
-class NequIPConfig(NetworkConfig):
-    """Settings of :class:`NequIP`."""
+class NequIPConfig(NetworkConfig, ConnectionOptions):
+    """Settings of :class:`NequIP`.
 
+    The ``norm`` is of even scalars alone: other irreps would no longer turn with the crystal.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset({"residual", "norm", "initial_residual"})
+    residual: bool = False
+    """Whether a layer's input is added where it has the same irrep; the paper's self-connection mixes it in instead."""
     hidden: Size = 32
     """Copies of each irrep in a node state."""
     l_max: Annotated[int, Field(ge=1, le=6)] = 1
@@ -187,6 +195,7 @@ class NequIP(Network[NequIPConfig]):
         self.irreps = irreps_of_states(config)
         """Of each of the ``embeddings``."""
         self.layers = nn.ModuleList(Interaction(*states, config) for states in pairwise(self.irreps))
+        self.norms = nn.ModuleList(norm_layer(config.norm, config.hidden) for _ in self.layers)
         self.readout = Readout([config.hidden, config.head], nn.SiLU, head, config.readout)
 
     def embeddings(self, batch: Batch) -> list[Tensor]:
@@ -198,9 +207,22 @@ class NequIP(Network[NequIPConfig]):
         edges = self.edges(batch)
         attributes = self.attributes(batch.numbers)
         states = [self.embedding(batch.numbers)]
-        for layer in self.layers:
-            states.append(layer(states[-1], attributes, edges))
+        for number, layer in enumerate(self.layers):
+            update = layer(states[-1], attributes, edges)
+            states.append(update if self.config.plain else self._connected(number, update, states))
         return states
+
+    def _connected(self, number: int, update: Tensor, states: list[Tensor]) -> Tensor:
+        """(atoms, after.dim) what a layer gave, connected irrep by irrep; an irrep that is new has nothing to add."""
+        before, after = self.irreps[number], self.irreps[number + 1]
+        own = {ir: states[-1][:, where] for where, (_, ir) in zip(before.slices(), before, strict=True)}
+        parts = []
+        for where, (_, ir) in zip(after.slices(), after, strict=True):
+            x = update[:, where]
+            none = torch.zeros_like(x)
+            first, norm = (states[0], self.norms[number]) if ir == SCALAR else (none, nn.Identity())
+            parts.append(self.config.connect(x, own.get(ir, none), first, norm))
+        return torch.cat(parts, dim=1)
 
     def forward(self, batch: Batch) -> Tensor:
         """(items, outputs)"""

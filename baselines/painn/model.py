@@ -3,7 +3,7 @@
 Source: Schütt, Unke and Gastegger 2021, https://arxiv.org/abs/2102.03150.
 """
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 import torch
 from pydantic import Field
@@ -15,15 +15,22 @@ from gbench.nn.basis import BasisKind, EnvelopeKind
 from gbench.nn.heads import Readout
 from gbench.nn.mlp import MLP
 from gbench.nn.network import Network, NetworkConfig
+from gbench.nn.norms import norm_layer
+from gbench.nn.options import ConnectionOptions
 from gbench.nn.segments import gather, segment_sum
 
 EPSILON = 1e-10
 """Added to squared lengths. Without it the gradient of a length has no value at 0, where vectors vanish by symmetry."""
 
 
-class PaiNNConfig(NetworkConfig):
-    """Settings of :class:`PaiNN`; basis and envelope are the paper's."""
+class PaiNNConfig(NetworkConfig, ConnectionOptions):
+    """Settings of :class:`PaiNN`; basis and envelope are the paper's.
 
+    A layer is a message and an update block. The ``norm`` is of its scalars alone: vectors, normalised number by
+    number, would no longer turn with the crystal.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset({"residual", "norm", "initial_residual"})
     basis: Annotated[int, Field(ge=2)] = 20
     basis_kind: BasisKind = "bessel"
     basis_stop: Annotated[float, Field(gt=0)] = 5.0
@@ -123,6 +130,7 @@ class PaiNN(Network[PaiNNConfig]):
         hidden, layers = config.hidden, range(config.layers)
         self.messages = nn.ModuleList(Message(hidden, config.basis) for _ in layers)
         self.updates = nn.ModuleList(Update(hidden) for _ in layers)
+        self.norms = nn.ModuleList(norm_layer(config.norm, hidden) for _ in layers)
         self.readout = Readout([hidden, config.head], nn.SiLU, head, config.readout)
 
     def embeddings(self, batch: Batch) -> list[Tensor]:
@@ -146,6 +154,18 @@ class PaiNN(Network[PaiNNConfig]):
         edges = Edges(self.basis(batch.distance), self.edge_weight(batch), direction, batch)
         scalars = self.embedding(batch.numbers)
         states = [States(scalars, scalars.new_zeros((len(scalars), 3, scalars.shape[1])))]
-        for message, update in zip(self.messages, self.updates, strict=True):
-            states.append(update(message(states[-1], edges)))
+        for message, update, norm in zip(self.messages, self.updates, self.norms, strict=True):
+            after = update(message(states[-1], edges))
+            states.append(self._connected(after, states[-1], states[0], norm))
         return states
+
+    def _connected(self, after: States, before: States, first: States, norm: nn.Module) -> States:
+        """The states after a layer, in which those before it are contained, connected as the settings say."""
+        config = self.config
+        if config.residual and config.norm == "none":
+            scalars, vectors = after
+        else:
+            update = norm(after.scalars - before.scalars)
+            scalars = before.scalars + update if config.residual else update
+            vectors = after.vectors if config.residual else after.vectors - before.vectors
+        return States(config.with_first(scalars, first.scalars), config.with_first(vectors, first.vectors))

@@ -191,6 +191,12 @@ class Defaults(Frozen):
     graph: Settings = {}
     training: Settings = {}
 
+    @property
+    def words(self) -> list[str]:
+        """As on the command line: ``["model.hidden=64", "graph.cutoff=5.0"]``."""
+        sections = {"model": self.config, "graph": self.graph, "training": self.training}
+        return [f"{section}.{key}={value}" for section, values in sections.items() for key, value in values.items()]
+
 
 class ModelCard(Frozen):
     """What a baseline is, what it claims and how it is best run."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import filelock
 
+from gbench.batch import import_dgl
 from gbench.cards import validate
 from gbench.choices import Choices, resolve
 from gbench.errors import DataError, SpecError, StorageError
@@ -64,7 +65,10 @@ def run_spec(spec: RunSpec, results: Path, observer: Observer | None = None, *, 
                 check_leak(spec, finished.split.why or "", allow_leak=allow_leak)
             observer.finished(finished, folder)
             return finished
-        class_of(spec)  # a model that is not there is no failure of the run
+        # a model or a framework that is not there is no failure of the run
+        class_of(spec)
+        if spec.config.get("framework") == "dgl":
+            import_dgl()
         return _run(spec, folder, observer, allow_leak=allow_leak)
     finally:
         lock.release()

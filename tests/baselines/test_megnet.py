@@ -77,7 +77,7 @@ def test_the_global_state_carries_what_lies_beyond_the_cutoff(batch: Batch) -> N
 def test_the_readout_is_set2set_over_nodes_and_edges_and_the_state(batch: Batch) -> None:
     torch.manual_seed(0)
     model = MEGNet(MEGNetConfig(), Head()).double().eval()
-    last = model._states(batch)[-1]
+    last = model._states(batch, model.ops(batch))[-1]
     per_graph = []
     for g in range(batch.n_graphs):
         nodes, edges = last.nodes[batch.graph_of_atom == g], last.edges[batch.graph_of_edge == g]

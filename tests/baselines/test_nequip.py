@@ -30,6 +30,7 @@ SETTINGS = {
     "pseudovectors": NequIPConfig(hidden=4, layers=6, neighbors=0.1),
     "l_max 2": NequIPConfig(hidden=4, layers=4, l_max=2, neighbors=0.1),
     "no pseudo": NequIPConfig(hidden=4, layers=4, l_max=2, pseudo=False, neighbors=0.1),
+    "connected": NequIPConfig(hidden=4, layers=4, neighbors=0.1, residual=True, norm="layer", initial_residual=0.2),
 }
 
 

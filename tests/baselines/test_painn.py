@@ -40,8 +40,13 @@ def model_of(**settings: object) -> PaiNN:
 
 
 @pytest.mark.parametrize("turn", TURNS)
-def test_scalars_and_vectors_of_every_layer_turn_with_the_crystal(batch: Batch, turn: str) -> None:
-    model, matrix = model_of(), TURNS[turn]
+@pytest.mark.parametrize(
+    "settings", [{}, {"norm": "layer"}, {"residual": False, "norm": "batch"}, {"initial_residual": 0.2}], ids=str
+)
+def test_scalars_and_vectors_of_every_layer_turn_with_the_crystal(
+    batch: Batch, settings: dict[str, object], turn: str
+) -> None:
+    model, matrix = model_of(**settings), TURNS[turn]
     with torch.no_grad():
         before, after = model.embeddings(batch), model.embeddings(turned(batch, matrix))
     for layer, (state, state_after) in enumerate(zip(before, after, strict=True)):
@@ -112,6 +117,14 @@ def test_blocks_follow_each_other_and_the_scalars_are_read_out(batch: Batch) -> 
         states = update(message(states, edges))
     torch.testing.assert_close(model(batch), model.readout(states.scalars, batch), atol=1e-10, rtol=0)
     assert torch.equal(model.embeddings(batch)[-1][:, :8], states.scalars)
+
+
+def test_without_residual_a_layer_hands_on_its_update_alone(batch: Batch) -> None:
+    usual, bare = model_of(layers=1), model_of(layers=1, residual=False)
+    before, after = usual.embeddings(batch)
+    torch.testing.assert_close(
+        bare.embeddings(batch)[1], torch.cat([after[:, :8] - before[:, :8], after[:, 8:]], dim=1)
+    )
 
 
 def test_a_length_has_a_gradient_where_the_vector_vanishes() -> None:

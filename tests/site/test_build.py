@@ -65,7 +65,9 @@ def test_no_page_asks_the_network_or_another_file_for_anything(bench: "Bench") -
 def test_an_empty_leaderboard_says_how_to_fill_it(bench: "Bench") -> None:
     assert bench.build() == bench.out / "index.html"
     assert "No results yet" in bench.page("index.html")
-    assert payload(bench) == {"schema_version": 1, "tables": [], "failed": []}
+    found = payload(bench)
+    assert (found["schema_version"], found["tables"], found["failed"]) == (1, [], [])
+    assert isinstance(found["models"], dict) and "megnet" in found["models"]
     assert (bench.out / "models" / "megnet.html").is_file(), "models are shown before they have results"
 
 
@@ -176,5 +178,7 @@ def test_the_payload_holds_every_row(bench: "Bench") -> None:
     assert phonons["rows"][0]["mae"]["value"] == pytest.approx(28.4)
     assert phonons["rows"][0]["skill"] == pytest.approx(1 - 28.4 / 324.0)
     assert len(found["failed"]) == 1
+    assert found["models"]["megnet"]["page"] == "models/megnet.html"
+    assert found["models"]["megnet"]["card"]["paper"]["title"] == "On megnet"
     for row in phonons["rows"]:
         assert all((bench.out / page).is_file() for page in row["pages"])

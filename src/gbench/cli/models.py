@@ -14,6 +14,7 @@ from gbench.cli.console import console, errors, facts, print_json, shorten, tabl
 if TYPE_CHECKING:
     from gbench.cards import ModelCard
     from gbench.laws import Report
+    from gbench.model_facts import ModelFacts
 
 app = typer.Typer(help="Models: cards, settings, and models of your own.", no_args_is_help=True)
 
@@ -92,6 +93,10 @@ def _show_report(report: "Report") -> None:
 
     code = f"card and code {shorten(report.origin.sha256)}" if report.origin else "part of gbench"
     console.print(f"{report.model}   {code}   checked by gbench {__version__}", style="bold", soft_wrap=True)
+    if report.facts and report.facts.parameters is not None:
+        known, field = report.facts, report.facts.receptive_field
+        reach = f"   receptive field {field}" if field else ""
+        console.print(f"{known.parameters:,} parameters{reach}   on {known.dataset} / {known.target}", soft_wrap=True)
     shown = table("law", "result", "largest change", "limit", "", right=("largest change", "limit"))
     for finding in report.findings:
         largest, limit = ("" if value is None else f"{value:.0e}" for value in (finding.largest, finding.limit))
@@ -106,33 +111,53 @@ def _show_report(report: "Report") -> None:
 @app.command("show")
 def show_model(
     name: Annotated[str, typer.Argument(help="A name, or a folder: ./my_model.", autocompletion=complete.models)],
-    as_json: Annotated[bool, typer.Option("--json", help="The card as JSON.")] = False,
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", help="With the settings for this one.", autocompletion=complete.datasets),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Card and facts as JSON.")] = False,
 ) -> None:
-    """One model: its card and the settings it runs with."""
+    """One model: its card, the settings it runs with, and what is worked out of it: size, reach, time to train."""
     from gbench.registry import model_card
 
     card = model_card(name)
+    # names are checked before torch is imported, so that a slip of the pen is answered at once
+    from gbench.model_facts import facts_of
+
+    known = facts_of(name, dataset)
     if as_json:
-        print_json(card.model_dump(mode="json"))
+        print_json({**card.model_dump(mode="json"), "facts": known.model_dump(mode="json")})
         return
-    console.print(f"{card.name}   {card.title} ({card.framework})", style="bold")
+    console.print(f"{card.name}   {card.title} ({_frameworks(card)})", style="bold")
     console.print(card.description)
-    known = []
+    console.print(facts([*_of_card(card), *_worked_out(known), *_settings(card, dataset)]))
+
+
+def _frameworks(card: "ModelCard") -> str:
+    return f"{card.framework} and dgl" if card.dgl else card.framework
+
+
+def _of_card(card: "ModelCard") -> "Iterator[tuple[str, str]]":
     if card.paper:
-        known.append(("source", f"{card.paper.authors} {card.paper.year}, {card.paper.title}, {card.paper.url}"))
-    known += [("levels", ", ".join(card.levels)), ("symmetries", ", ".join(card.symmetries) or "none claimed")]
-    for place, settings in (("settings", card.defaults), *((f"on {key}", value) for key, value in card.tuned.items())):
-        words = [
-            f"{section}.{key}={value}"
-            for section, values in (
-                ("model", settings.config),
-                ("graph", settings.graph),
-                ("training", settings.training),
-            )
-            for key, value in values.items()
-        ]
-        if words:
-            known.append((place, "  ".join(words)))
+        yield "source", f"{card.paper.authors} {card.paper.year}, {card.paper.title}, {card.paper.url}"
+    yield "licence", card.licence
+    yield "levels", ", ".join(card.levels)
+    yield "symmetries", ", ".join(card.symmetries) or "none claimed"
+
+
+def _worked_out(known: "ModelFacts") -> "Iterator[tuple[str, str]]":
+    if known.parameters is not None:
+        yield "parameters", f"{known.parameters:,} on {known.dataset} / {known.target}"
+    if known.receptive_field is not None:
+        yield "receptive field", f"{known.receptive_field}   ({known.graph})"
+    times = [f"{time}" for time in known.training]
+    yield "training, one fold", "\n".join(times) or "no published run has these settings"
+
+
+def _settings(card: "ModelCard", dataset: str | None) -> "Iterator[tuple[str, str]]":
+    tuned = {key: value for key, value in card.tuned.items() if dataset in (None, key)}
+    for place, settings in (("settings", card.defaults), *((f"on {key}", value) for key, value in tuned.items())):
+        if settings.words:
+            yield place, "  ".join(settings.words)
     if card.tuning:
-        known.append(("tuning", card.tuning))
-    console.print(facts(known))
+        yield "tuning", card.tuning

@@ -19,6 +19,7 @@ from gbench.dataset import Dataset
 from gbench.elements import symbols
 from gbench.graphs import Graphs
 from gbench.model import Model
+from gbench.model_facts import receptive_field
 from gbench.observer import Observer
 from gbench.result import Result
 from gbench.spec import RunSpec, SplitSpec, Training
@@ -142,7 +143,8 @@ class ConsoleObserver(QuietObserver):
     def model(self, model: Model, training: Training) -> None:
         """Name, size, nominal receptive field; opens the bar."""
         super().model(model, training)
-        reach = f"receptive field {model.hops} x {self.spec.graph.cutoff} Å" if self.spec.graph else ""
+        field = receptive_field(model, self.spec)
+        reach = f"receptive field {field}" if field else ""
         self._line("model ", f"{self.spec.model} ({self.framework})", f"{model.n_parameters:,} parameters", reach)
         self.epochs = training.epochs
         if console.is_terminal:

@@ -13,7 +13,7 @@ from gbench.cards import Level, Symmetry
 from gbench.crystals import Crystals
 from gbench.errors import SpecError
 from gbench.graphs import build_graphs, without_edges
-from gbench.laws.changes import CHANGES
+from gbench.laws.changes import WAYS
 from gbench.laws.finding import TOLERANCE, Finding
 from gbench.laws.subjects import (
     batch_of,
@@ -46,7 +46,8 @@ def keeps_what_it_claims(model: str, symmetry: Symmetry, crystals: Crystals | No
     level = _level(model, "graph")
     if level != "graph":
         return _keeps_sums(model, symmetry, shown, level)
-    change = _largest(predict(model, CHANGES[symmetry](shown)) - predict(model, shown))
+    before = predict(model, shown)
+    change = max(_largest(predict(model, rewritten(shown)) - before) for rewritten in WAYS[symmetry])
     return _claimed(model, symmetry, change)
 
 
@@ -59,7 +60,9 @@ def _keeps_sums(model: str, symmetry: Symmetry, shown: Crystals, level: Level) -
         parts = predict(model, crystals, level)[:, 0].split(crystals.n_atoms.tolist())
         return torch.stack([part.mean() for part in parts])
 
-    return _claimed(model, symmetry, _largest(means(CHANGES[symmetry](shown)) - means(shown)))
+    before = means(shown)
+    change = max(_largest(means(rewritten(shown)) - before) for rewritten in WAYS[symmetry])
+    return _claimed(model, symmetry, change)
 
 
 def _claimed(model: str, symmetry: Symmetry, change: float) -> Finding:
@@ -92,7 +95,7 @@ def batch_equals_singles(model: str, level: Level) -> Finding:
     return Finding(law=law, holds=change < TOLERANCE, largest=change, limit=TOLERANCE)
 
 
-def merging_changes_nothing(model: str, level: Level) -> Finding:
+def merging_changes_nothing(model: str, level: Level, **settings: object) -> Finding:
     """Atoms that look alike held once: the same predictions, in training and after, and the same gradients."""
     law = f"merging what looks alike changes nothing, {level} level"
     graphs = graphs_of(model, crystals_with_pairs(prototypes()))
@@ -100,7 +103,7 @@ def merging_changes_nothing(model: str, level: Level) -> Finding:
     batches = [GraphTensors(graphs, torch.float64, merge=merge).batch(rows) for merge in (None, sees)]
     change = 0.0
     for training in (True, False):
-        plain, merged = (build(model, Head(level)).train(training) for _ in batches)
+        plain, merged = (build(model, Head(level), **settings).train(training) for _ in batches)
         outputs = [made(batch) for made, batch in zip((plain, merged), batches, strict=True)]
         change = max(change, _difference(*outputs))
         if training:
@@ -216,7 +219,7 @@ def overfits_ten_crystals(model: str) -> Finding:
     )  # fmt: skip
 
 
-def frameworks_agree(model: str, level: Level) -> Finding:
+def frameworks_agree(model: str, level: Level, **settings: object) -> Finding:
     """PyTorch Geometric and DGL give the same outputs and gradients with the same weights."""
     law = f"PyG and DGL agree, {level} level"
     try:
@@ -224,7 +227,7 @@ def frameworks_agree(model: str, level: Level) -> Finding:
     except SpecError as error:
         return Finding(law=law, holds=None, note=str(error))
     batch = batch_of(model, crystals_with_pairs(prototypes()))
-    pyg, dgl = (build(model, Head(level), seed, framework=name) for seed, name in enumerate(("pyg", "dgl")))
+    pyg, dgl = (build(model, Head(level), seed, framework=name, **settings) for seed, name in enumerate(("pyg", "dgl")))
     dgl.load_state_dict(pyg.state_dict())
     outputs = []
     for made in (pyg, dgl):

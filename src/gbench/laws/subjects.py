@@ -52,12 +52,12 @@ def is_network(model: str) -> bool:
     return issubclass(model_class(model), Model)
 
 
-def config_of(model: str, **settings: object) -> Frozen:
+def config_of(model: str, /, **settings: object) -> Frozen:
     """The settings of a model's card, with some replaced."""
     return model_class(model).Config.model_validate({**model_card(model).defaults.config, **settings})
 
 
-def build(model: str, head: Head, seed: int = 0, **settings: object) -> Model:
+def build(model: str, head: Head, seed: int = 0, /, **settings: object) -> Model:
     """A freshly initialised network in float64, in training mode."""
     kind = model_class(model)
     if not issubclass(kind, Model):

@@ -9,6 +9,7 @@ from gbench.errors import CardError
 from gbench.laws import estimators, networks
 from gbench.laws.finding import Finding
 from gbench.model import Model
+from gbench.model_facts import ModelFacts, facts_of
 from gbench.registry import model_card, model_class, model_origin
 from gbench.spec import Origin
 
@@ -22,6 +23,8 @@ class Report(Frozen):
     origin: Origin | None
     """Of a model from outside: the hash of the card and code that were looked at."""
     findings: tuple[Finding, ...]
+    facts: ModelFacts | None = None
+    """Size and reach; None where its code cannot be built at all."""
 
     @property
     def holds(self) -> bool:
@@ -65,7 +68,17 @@ def check(model: str, progress: Callable[[str], object] = lambda _: None) -> Rep
             # whatever the code of a model raises, the other laws are still worth knowing
             what = str(error).splitlines()[:1] or ["no message"]
             findings.append(Finding(law=law, holds=False, note=f"{type(error).__name__}: {what[0]}"))
-    return Report(model=model_card(model).name, origin=model_origin(model), findings=tuple(findings))
+    return Report(
+        model=model_card(model).name, origin=model_origin(model), findings=tuple(findings), facts=_facts(model)
+    )
+
+
+def _facts(model: str) -> ModelFacts | None:
+    try:
+        return facts_of(model)
+    except Exception:
+        # the laws have said what is wrong with the code
+        return None
 
 
 def _laws(model: str) -> dict[str, Law]:

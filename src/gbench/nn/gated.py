@@ -41,15 +41,17 @@ class EdgeGatedConvolution(nn.Module):
 
     The gates are those of the updated edges, as the equations say; the authors' code takes them before norm, activation
     and residual. They add up to one: link states weigh the messages of an item against each other, and where these are
-    all alike, or there is only one, link states change nothing.
+    all alike, or there is only one, link states change nothing. Without ``residual``, neither :math:`h_i` nor
+    :math:`e_{ij}` is added to its update.
 
     Shapes: h (items, width), e (links, width) -> the same.
 
     Source: https://arxiv.org/abs/2106.01829; the convolution is that of https://arxiv.org/abs/1711.07553.
     """
 
-    def __init__(self, width: int, norm: NormKind, activation: type[nn.Module]) -> None:
+    def __init__(self, width: int, norm: NormKind, activation: type[nn.Module], *, residual: bool = True) -> None:
         super().__init__()
+        self.residual = residual
         self.at_target = nn.Linear(width, width)
         self.at_source = nn.Linear(width, width, bias=False)
         self.at_link = nn.Linear(width, width, bias=False)
@@ -63,11 +65,13 @@ class EdgeGatedConvolution(nn.Module):
         z = self.at_link(e)
         z += gather(self.at_target(h), links.target)
         z += gather(self.at_source(h), links.source)
-        e = e + self.activation(normalise(self.norm_links, z, links.copies))
+        links_update = self.activation(normalise(self.norm_links, z, links.copies))
+        e = e + links_update if self.residual else links_update
         gate = e.sigmoid()
         if links.weight is not None:
             gate = gate * links.weight[:, None]
         messages = segment_sum(gate * gather(self.neighbor(h), links.source), links.target, links.size)
         total = segment_sum(gate, links.target, links.size) + EPSILON
-        x = normalise(self.norm_items, self.own(h) + messages / total, links.item_copies)
-        return h + self.activation(x), e
+        update = normalise(self.norm_items, self.own(h) + messages / total, links.item_copies)
+        update = self.activation(update)
+        return h + update if self.residual else update, e

@@ -62,7 +62,8 @@ class Readout(nn.Module):
         if self.head.level == "edge":
             return self._pairs(h, batch)
         if self.head.level == "graph":
-            h = self.pool(self.atomwise(h), batch)
+            copies = None if batch.copies is None else batch.copies.atoms
+            h = self.pool(self.atomwise(h), batch.graph_of_atom, batch.n_graphs, copies)
         out: Tensor = self.mlp(h)
         if self.head.level == "node" and batch.copies is not None:
             out = gather(out, batch.copies.standing_for)
@@ -79,12 +80,12 @@ class Readout(nn.Module):
 
 
 class Pool(nn.Module):
-    r"""Node states pooled over the atoms of each crystal.
+    r"""Node states pooled over the atoms of each crystal, or edge states over its edges.
 
     ``attention``: :math:`\sum_i \mathrm{softmax}_i(a \cdot h_i)\, h_i` (https://arxiv.org/abs/1511.05493, without the
     transform of states); ``set2set``: :class:`Set2Set`, three steps, which doubles the width.
 
-    Shapes: h (atoms, width) -> (graphs, width), or (graphs, 2 width) for ``set2set``.
+    Shapes: h (items, width) -> (graphs, width), or (graphs, 2 width) for ``set2set``.
     """
 
     def __init__(self, kind: ReadoutKind, width: int) -> None:
@@ -95,10 +96,8 @@ class Pool(nn.Module):
         elif kind == "set2set":
             self.set2set = Set2Set(width, SET2SET_STEPS)
 
-    def forward(self, h: Tensor, batch: Batch) -> Tensor:
-        """(graphs, width)"""
-        index, size = batch.graph_of_atom, batch.n_graphs
-        copies = None if batch.copies is None else batch.copies.atoms
+    def forward(self, h: Tensor, index: Tensor, size: int, copies: Tensor | None = None) -> Tensor:
+        """Of the items of each graph ``index`` (items,), which stand for ``copies`` (items,) each."""
         if self.kind == "attention":
             return segment_sum(segment_softmax(self.score(h), index, size, copies) * h, index, size)
         if self.kind == "set2set":

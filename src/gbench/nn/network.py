@@ -6,16 +6,15 @@ from pydantic import Field
 from torch import Tensor
 
 from gbench.batch import Batch
-from gbench.cards import Frozen
 from gbench.model import Head, Model
-from gbench.nn.atoms import AtomEncoder
-from gbench.nn.basis import RADIAL_BASES, BasisKind, EnvelopeKind, envelope
+from gbench.nn.basis import RADIAL_BASES
 from gbench.nn.heads import ReadoutKind
+from gbench.nn.options import AtomOptions, DistanceOptions
 
 Size = Annotated[int, Field(ge=1)]
 
 
-class NetworkConfig(Frozen):
+class NetworkConfig(AtomOptions, DistanceOptions):
     """Settings of every :class:`Network`; models change the defaults and add their own."""
 
     hidden: Size = 64
@@ -25,23 +24,6 @@ class NetworkConfig(Frozen):
     """Over the atoms of a crystal."""
     head: Size = 128
     """Width of the layer between readout and output."""
-    basis: Annotated[int, Field(ge=2)] = 41
-    """Radial functions from 0 to ``basis_stop``."""
-    basis_kind: BasisKind = "gaussian"
-    basis_stop: Annotated[float, Field(gt=0)] = 8.0
-    """Å"""
-    envelope: EnvelopeKind = "none"
-    """Smooth fall of an edge's weight to 0 at ``basis_stop``; set that to the cut-off of the graph."""
-    identity: bool = True
-    """Whether atoms start from a learned embedding of their element."""
-    properties: bool = True
-    """Whether atoms start from properties of their element."""
-    property_names: tuple[str, ...] = ()
-    """Which properties, e.g. ``[electronegativity, covalent_radius, group, period]``; all unless chosen."""
-
-    def encoder(self, width: int) -> AtomEncoder:
-        """What atoms start from."""
-        return AtomEncoder(width, identity=self.identity, with_properties=self.properties, names=self.property_names)
 
 
 ConfigT = TypeVar("ConfigT", bound=NetworkConfig)
@@ -65,4 +47,4 @@ class Network(Model, Generic[ConfigT]):
 
     def edge_weight(self, batch: Batch) -> Tensor | None:
         """(edges,) the envelope; None where there is none."""
-        return envelope(self.config.envelope, batch.distance, self.config.basis_stop)
+        return self.config.edge_weight(batch)

@@ -88,6 +88,14 @@ class EdgeOps(ABC):
         weight = self.weight if self.weight is not None else torch.ones_like(self.batch.distance)
         return self.add_up(weight[:, None])[:, 0]
 
+    @cached_property
+    def weight_in_crystal(self) -> Tensor | None:
+        """(edges,) weight in sums over all edges of a crystal; None where all count alike."""
+        copies = self.batch.copies
+        if self.weight is None or copies is None:
+            return self.weight
+        return self.weight * gather(copies.atoms, self.batch.dst)
+
     def attention(self, scores: Tensor) -> Tensor:
         """(edges, heads) weighted softmax of the scores over the edges that reach each atom."""
         return self.softmax(self._with_weight(scores))

@@ -1,6 +1,6 @@
 """Gather and reduce over the edges of atoms and the atoms of graphs.
 
-Items may stand for several that are alike: ``copies`` (items,) says for how many.
+Items may stand for several that are alike: ``copies`` (items,) says for how many. Any positive weight will do.
 
 ``index_select`` and ``index_add`` were the fastest deterministic pair on CPU (``benchmarks/speed/segments.py``).
 """
@@ -23,7 +23,10 @@ def segment_sum(values: Tensor, index: Tensor, size: int, copies: Tensor | None 
 
 def segment_mean(values: Tensor, index: Tensor, size: int, copies: Tensor | None = None) -> Tensor:
     """(size, ...) mean of each segment; empty segments are 0."""
-    count = torch.bincount(index, weights=copies, minlength=size).clamp_(min=1).to(values.dtype)
+    if copies is None:
+        count = torch.bincount(index, minlength=size).clamp_(min=1).to(values.dtype)
+    else:
+        count = segment_sum(copies, index, size).clamp(min=torch.finfo(values.dtype).eps)
     return segment_sum(values, index, size, copies) / wide(count, values)
 
 

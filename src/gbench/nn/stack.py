@@ -6,10 +6,8 @@ A model of this kind is one layer, a module that turns node states into their up
 from abc import abstractmethod
 from collections.abc import Callable
 from itertools import cycle
-from typing import Annotated, ClassVar, Generic, Literal, NamedTuple, TypeVar
+from typing import ClassVar, Generic, Literal, NamedTuple, TypeVar
 
-import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from gbench.batch import Batch
@@ -18,8 +16,9 @@ from gbench.nn.basis import envelope
 from gbench.nn.heads import Readout
 from gbench.nn.mlp import ShiftedSoftplus
 from gbench.nn.network import Network, NetworkConfig
-from gbench.nn.norms import NormKind, norm_layer, normalise
+from gbench.nn.norms import norm_layer
 from gbench.nn.ops import EdgeOps, Framework, edge_ops
+from gbench.nn.options import ConnectionOptions
 from gbench.nn.segments import gather
 
 Activation = Literal["relu", "silu", "softplus", "shifted-softplus", "none"]
@@ -32,15 +31,9 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 
 
-class StackConfig(NetworkConfig):
+class StackConfig(NetworkConfig, ConnectionOptions):
     """Settings of every :class:`Stack`; models change the defaults and add their own."""
 
-    residual: bool = True
-    """Whether a layer's input is added to its update."""
-    norm: NormKind = "none"
-    """Normalisation of the update."""
-    initial_residual: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of the first node states in every layer's output (GCNII, https://arxiv.org/abs/2007.02133)."""
     activation: Activation = "silu"
     """Inside layers and after them."""
     framework: Framework = "pyg"
@@ -118,12 +111,8 @@ class Stack(Network[ConfigT], Generic[ConfigT]):
         edges, copies = self._edges(batch), batch.copies and batch.copies.atoms
         states = [self.embedding(batch.numbers)]
         for layer, norm in zip(cycle(self.layers), self.norms, strict=False):
-            x = normalise(norm, layer(states[-1], edges), copies)
-            if config.residual:
-                x = states[-1] + x
-            if config.initial_residual:
-                x = torch.lerp(x, states[0], config.initial_residual)
-            states.append(self.after(x))
+            update = layer(states[-1], edges)
+            states.append(self.after(config.connect(update, states[-1], states[0], norm, copies)))
         return states
 
     def _edges(self, batch: Batch) -> Edges:

@@ -1,11 +1,15 @@
 """Everything the pages show, gathered from results and cards."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from gbench.cards import DatasetCard, ModelCard
+from gbench.errors import GbenchError
+from gbench.model_facts import ModelFacts, facts_of
 from gbench.registry import dataset_card, dataset_names, model_card, own_model_names
+from gbench.result import Result
 from gbench.site.evidence import Evidence, collect
 from gbench.site.rows import Row, Table
 from gbench.site.runs import Run, ScoredRun, failed, read_runs, scored
@@ -26,6 +30,8 @@ class Board:
     """Run id -> why it is not ranked."""
     datasets: dict[str, DatasetCard]
     models: dict[str, ModelCard]
+    facts: dict[str, ModelFacts]
+    """Of the models whose code is at hand; times of training are those of ``runs``."""
 
     @property
     def model_names(self) -> list[str]:
@@ -68,4 +74,14 @@ def gather(results: Sequence[Path]) -> Board:
         excluded={run.run_id: row.reason for table in tables for row in table.rows if row.reason for run in row.runs},
         datasets=datasets,
         models={name: model_card(name) for name in own_model_names()},
+        facts=_facts([run.result for run in finished if run.run_id not in stale | contradicted]),
     )
+
+
+def _facts(results: Sequence[Result]) -> dict[str, ModelFacts]:
+    found = {}
+    for name in own_model_names():
+        # a page is worth having without what its model's code would tell
+        with suppress(GbenchError):
+            found[name] = facts_of(name, results=[result for result in results if result.spec.model == name])
+    return found

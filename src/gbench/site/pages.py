@@ -33,7 +33,7 @@ def render(board: Board) -> dict[str, str]:
         pages[names.dataset_page(name)] = _page(templates, "dataset.html.j2", "../", shared | _dataset(board, name))
     for run in (*board.runs, *board.failures):
         pages[names.run_page(run.run_id)] = _page(templates, "run.html.j2", "../", shared | _run(board, run))
-    return pages | {"leaderboard.json": payload_text(board.tables, board.failures)}
+    return pages | {"leaderboard.json": payload_text(board)}
 
 
 def environment(folder: Path) -> jinja2.Environment:
@@ -93,7 +93,8 @@ def _page(templates: jinja2.Environment, template: str, root: str, values: dict[
 def _model(board: Board, name: str, views: list[TableView]) -> dict[str, Any]:
     by_table = {id(view.table): view for view in views}
     places = [(by_table[id(table)], row) for table, row in board.rows_of(name)]
-    return {"name": name, "card": board.models.get(name), "places": places, "failures": board.failures_of(name)}
+    known = {"card": board.models.get(name), "known": board.facts.get(name)}
+    return known | {"name": name, "places": places, "failures": board.failures_of(name)}
 
 
 def _dataset(board: Board, name: str) -> dict[str, Any]:

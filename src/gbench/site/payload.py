@@ -1,10 +1,10 @@
-"""``leaderboard.json``: every row of the site for machines."""
+"""``leaderboard.json``: every row and every model of the site for machines."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from gbench.site.board import Board
 from gbench.site.names import model_page, run_page
 from gbench.site.rows import Row, Table
 from gbench.site.runs import Run
@@ -12,12 +12,13 @@ from gbench.site.runs import Run
 SCHEMA_VERSION = 1
 
 
-def payload_text(tables: Sequence[Table], failures: Sequence[Run]) -> str:
+def payload_text(board: Board) -> str:
     """The file's content; no NaN."""
     payload = {
         "schema_version": SCHEMA_VERSION,
-        "tables": [_table(table) for table in tables],
-        "failed": [_failure(run) for run in failures],
+        "tables": [_table(table) for table in board.tables],
+        "models": {name: _model(board, name) for name in board.models},
+        "failed": [_failure(run) for run in board.failures],
     }
     return json.dumps(payload, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -54,6 +55,15 @@ def _row(row: Row) -> dict[str, Any]:
         "folds": row.folds,
         "runs": [run.run_id for run in row.runs],
         "pages": [model_page(row.model), *(run_page(run.run_id) for run in row.runs)],
+    }
+
+
+def _model(board: Board, name: str) -> dict[str, Any]:
+    known = board.facts.get(name)
+    return {
+        "card": board.models[name].model_dump(mode="json"),
+        "facts": known.model_dump(mode="json") if known else None,
+        "page": model_page(name),
     }
 
 
