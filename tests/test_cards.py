@@ -9,6 +9,7 @@ from gbench.cards import DatasetCard, ModelCard, read_card
 from gbench.choices import Choices, resolve
 from gbench.content import content
 from gbench.errors import CardError
+from gbench.model import Model
 from gbench.registry import dataset_card, dataset_names, model_card, model_class, model_names
 
 
@@ -24,6 +25,22 @@ def test_model_cards_are_valid_and_their_settings_build(name: str) -> None:
     assert model_class(name).__module__ == f"gbench.baselines.{name}.model"
     for dataset in ("pbe_prototypes", *card.tuned):
         assert resolve(Choices(model=name, dataset=dataset)).model == name
+
+
+@pytest.mark.parametrize("dataset", dataset_names())
+@pytest.mark.parametrize("name", [name for name in model_names() if issubclass(model_class(name), Model)])
+def test_networks_have_settings_for_the_size_of_every_dataset(name: str, dataset: str) -> None:
+    """500 steps or more, and no more crystals shown than hours of one core allow."""
+    card, data = model_card(name), dataset_card(dataset)
+    targets = [target for target, about in data.targets.items() if about.level in card.levels]
+    if not targets:
+        pytest.skip(f"{name} has no head for {dataset}")
+    training = resolve(Choices(model=name, dataset=dataset, target=targets[0])).training
+    assert training is not None
+    # a fifth is test, a tenth of the rest validation
+    steps = training.epochs * (0.72 * data.crystals) / training.batch_size
+    assert steps >= 500, f"{steps:.0f} steps"
+    assert training.epochs * data.crystals < 3e6
 
 
 def broken(folder: Path, **changes: object) -> Path:
