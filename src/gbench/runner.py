@@ -128,8 +128,9 @@ def _train(spec: RunSpec, prepared: Prepared, checkpoint: Path, observer: Observ
     kind = class_of(spec)
     config = kind.Config.model_validate(spec.config)
     split = prepared.split
+    head = Head(prepared.about.level, directed=prepared.about.directed)
     if issubclass(kind, Estimator):
-        estimator = kind(config, prepared.about.level, spec.seed)
+        estimator = kind(config, head, spec.seed)
         inputs = Inputs.of(prepared.dataset.crystals, prepared.graphs)
         estimator.fit(inputs, split.train, prepared.labels[prepared.items(split.train)])
         return Outcome(estimator.predict(inputs, split.val), estimator.predict(inputs, split.test))
@@ -138,7 +139,7 @@ def _train(spec: RunSpec, prepared: Prepared, checkpoint: Path, observer: Observ
     task, training = make_task(prepared), spec.training
 
     def build() -> Model:
-        network = kind(config, Head(prepared.about.level, directed=prepared.about.directed))
+        network = kind(config, head)
         observer.model(network, training)
         return network
 
