@@ -22,9 +22,10 @@ from gbench.model import Head, Model
 from gbench.observer import Observer
 from gbench.prepare import Prepared, make_task, prepare
 from gbench.registry import model_class
+from gbench.schedule import rate_at
 from gbench.spec import RunSpec, Training
 from gbench.task import Scale, Task
-from gbench.train import Epoch, Fit, Interrupted, fit, predict, rate_at
+from gbench.train import Epoch, Fit, Interrupted, fit, predict
 
 TINY = {"training.epochs": 6, "training.batch_size": 100, "model.hidden": 8, "training.ema": 0.9}
 
