@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,7 +118,7 @@ def of_rows(crystals: Crystals, rows: IntArray) -> FloatArray:
 
 @pytest.mark.parametrize(("name", "share"), [("trees", 0.15), ("knn", 0.5)])
 def test_bonds_are_learned_and_reproduced(name: str, share: float, molecules: Crystals) -> None:
-    config = {"trees": 50} if name == "trees" else {}
+    config: dict[str, Any] = {"trees": 50} if name == "trees" else {}
     train, test = np.arange(150), np.arange(150, 200)
     known, truth = of_rows(molecules, train), of_rows(molecules, test)
     known[::5] = np.nan
@@ -133,7 +134,7 @@ def test_bonds_are_learned_and_reproduced(name: str, share: float, molecules: Cr
 @pytest.mark.parametrize("name", ["trees", "knn"])
 @pytest.mark.parametrize("directed", [False, True])
 def test_a_pair_has_one_value_both_ways_unless_it_is_directed(name: str, directed: bool, molecules: Crystals) -> None:
-    config = {"trees": 20} if name == "trees" else {}
+    config: dict[str, Any] = {"trees": 20} if name == "trees" else {}
     rows = np.arange(len(molecules))
     # a label that knows which atom comes first
     labels = molecules.labels("bond_order") + 0.1 * molecules.numbers[molecules.pairs[:, 0]]
@@ -152,7 +153,8 @@ def test_turning_pairs_around_leaves_undirected_features_alone(seed: int) -> Non
     crystals = Crystals.build([{**record, "pairs": pairs, "pair_image": image}])
     of_sites, every = rng.normal(0, 1, (3, 4)), np.arange(5)
     turned = reversed_pairs(crystals)
-    np.testing.assert_array_equal(*(pair_features(one, every, of_sites, directed=False) for one in (crystals, turned)))
+    there, back = (pair_features(one, every, of_sites, directed=False) for one in (crystals, turned))
+    np.testing.assert_array_equal(there, back)
     ours, theirs = (pair_features(one, every, of_sites, directed=True) for one in (crystals, turned))
     np.testing.assert_array_equal(ours[:, :2], theirs[:, :2])
     np.testing.assert_array_equal(ours[:, 2:6], theirs[:, 6:])
