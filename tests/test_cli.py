@@ -87,6 +87,29 @@ class TestRun:
         listed = gbench("run", "--model", "dummy", "--split", "formula", "--fold", "all", "--json", cwd=folder)
         assert [entry["spec"]["split"]["fold"] for entry in json.loads(listed.stdout)] == [0, 1, 2, 3, 4]
 
+    def test_targets_learned_together_have_a_table_each(self, folder: Path) -> None:
+        arguments = ["run", "--model", "cgcnn", "--target", "gap, e_form", "--split", "formula", *TINY]
+        shown = gbench(*arguments, cwd=folder).stdout
+        for fact in (
+            "pbe_prototypes@1 / e_form (eV/atom), gap (eV)   828 crystals",
+            "val mean scaled MAE",
+            "MAE e_form ",
+            "e_form, learned with gap: test scores in eV/atom",
+            "gap, learned with e_form: test scores in eV",
+            "--target gap,e_form",
+        ):
+            assert fact in shown
+        assert shown.count("\ntrees ") == 2
+        made = json.loads(gbench(*arguments, "--json", cwd=folder).stdout)
+        assert [entry["spec"]["target"] for entry in made] == ["e_form", "gap"]
+        by_id = gbench("run", "--spec", made[1]["run_id"], "--json", "--no-tracking", cwd=folder)
+        assert json.loads(by_id.stdout) == made
+
+    def test_folds_of_targets_learned_together_have_a_mean_each(self, folder: Path) -> None:
+        arguments = ["run", "--model", "dummy", "--target", "e_form,gap", "--split", "formula", "--fold", "all"]
+        done = gbench(*arguments, "--no-tracking", cwd=folder)
+        assert all(f"{target}   5 folds   test MAE" in done.stdout for target in ("e_form", "gap"))
+
     def test_a_tracking_server_that_is_down_does_not_fail_a_run(self, folder: Path) -> None:
         done = gbench("run", "--model", "dummy", "--json", cwd=folder, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
         assert done.returncode == 0
@@ -99,6 +122,9 @@ MISTAKES = [
     (["run", "--model", "megnt"], "error: no model 'megnt'; did you mean 'megnet'"),
     (["run", "--model", "dummy", "--dataset", "pbe"], "error: no dataset 'pbe'"),
     (["run", "--model", "dummy", "--target", "gapp"], "error: no target of pbe_prototypes 'gapp'; did you mean 'gap'?"),
+    (["run", "--model", "cgcnn", "--target", "e_form,hirshfeld"], "error: targets that are learned together are of"),
+    (["run", "--model", "cgcnn", "--target", "e_form,gapp"], "error: no target of pbe_prototypes 'gapp'; did you mean"),
+    (["run", "--model", "cgcnn", "--target", "e_form,gap", "--split", "all"], "error: --split all takes one target"),
     (["run", "--model", "dummy", "--split", "radom"], "error: no split 'radom'; did you mean 'random'?"),
     (["run", "--model", "dummy", "--fold", "7"], "error: fold 7 does not exist; folds run from 0 to 4"),
     (["run", "--model", "dummy", "--fold", "x"], "error: --fold x: give a number from 0, or `all`"),

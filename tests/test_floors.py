@@ -1,21 +1,26 @@
 """Trees and nearest neighbours: kinds, levels, and specs that keep their names."""
 
+import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from available import loaded
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from structures import crystal
 
 from gbench.cards import Level
 from gbench.choices import Choices, check, resolve
 from gbench.content import content
-from gbench.crystals import Crystals
-from gbench.dataset import Dataset
+from gbench.crystals import Crystals, FloatArray, IntArray
+from gbench.dataset import Dataset, load
 from gbench.errors import SpecError
-from gbench.features import site_statistics
+from gbench.features import pair_features, site_statistics
 from gbench.graphs import build_graphs
-from gbench.model import MOST_ITEMS, Estimator, Inputs
+from gbench.model import MOST_ITEMS, Estimator, Head, Inputs
 from gbench.registry import model_class
 from gbench.spec import GraphSpec, RunSpec
 
@@ -23,10 +28,10 @@ BOOSTED = {"model.kind": "hist-gradient-boosting"}
 PUBLISHED = sorted(content("leaderboard").glob("results/*/trees/*/result.json"))
 
 
-def estimator(name: str, level: Level = "graph", **config: object) -> Estimator:
+def estimator(name: str, level: Level = "graph", *, directed: bool = False, **config: object) -> Estimator:
     kind = model_class(name)
     assert issubclass(kind, Estimator)
-    return kind(kind.Config.model_validate(config), level, 0)
+    return kind(kind.Config.model_validate(config), Head(level, directed=directed), 0)
 
 
 def inputs(crystals: Crystals) -> Inputs:
@@ -93,6 +98,80 @@ def test_the_nearest_of_a_site_is_a_site_of_its_element(prototypes: Dataset) -> 
     np.testing.assert_array_equal(
         knn.predict(Inputs(crystals), everything[::7]), crystals.take(everything[::7]).numbers
     )
+
+
+@pytest.fixture(scope="module")
+def molecules() -> Crystals:
+    """Some molecules of qm9_mini with a bond order for each pair of bonded atoms."""
+    return load("qm9_mini").crystals.take(np.arange(0, 3000, 15))
+
+
+def reversed_pairs(crystals: Crystals) -> Crystals:
+    """Every pair (i, j) as (j, i)."""
+    return dataclasses.replace(crystals, pairs=crystals.pairs[:, ::-1], pair_image=-crystals.pair_image)
+
+
+def of_rows(crystals: Crystals, rows: IntArray) -> FloatArray:
+    """Bond orders of the pairs of these rows."""
+    return crystals.labels("bond_order")[np.isin(crystals.crystal_of_pair, rows)]
+
+
+@pytest.mark.parametrize(("name", "share"), [("trees", 0.15), ("knn", 0.5)])
+def test_bonds_are_learned_and_reproduced(name: str, share: float, molecules: Crystals) -> None:
+    config: dict[str, Any] = {"trees": 50} if name == "trees" else {}
+    train, test = np.arange(150), np.arange(150, 200)
+    known, truth = of_rows(molecules, train), of_rows(molecules, test)
+    known[::5] = np.nan
+    predictions = []
+    for _ in range(2):
+        fitted = estimator(name, "edge", **config)
+        fitted.fit(Inputs.of(molecules, inputs(molecules).graphs), train, known)
+        predictions.append(fitted.predict(Inputs.of(molecules, inputs(molecules).graphs), test))
+    np.testing.assert_array_equal(predictions[0], predictions[1])
+    assert np.abs(predictions[0] - truth).mean() < share * np.abs(truth - truth.mean()).mean()
+
+
+@pytest.mark.parametrize("name", ["trees", "knn"])
+@pytest.mark.parametrize("directed", [False, True])
+def test_a_pair_has_one_value_both_ways_unless_it_is_directed(name: str, directed: bool, molecules: Crystals) -> None:
+    config: dict[str, Any] = {"trees": 20} if name == "trees" else {}
+    rows = np.arange(len(molecules))
+    # a label that knows which atom comes first
+    labels = molecules.labels("bond_order") + 0.1 * molecules.numbers[molecules.pairs[:, 0]]
+    fitted = estimator(name, "edge", directed=directed, **config)
+    fitted.fit(inputs(molecules), rows, labels)
+    there, back = (fitted.predict(inputs(crystals), rows) for crystals in (molecules, reversed_pairs(molecules)))
+    assert np.array_equal(there, back) != directed
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=50, deadline=None)
+def test_turning_pairs_around_leaves_undirected_features_alone(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    pairs, image = rng.integers(0, 3, (5, 2)), rng.integers(-2, 3, (5, 3))
+    record = {**crystal([11, 17, 8], rng.normal(0, 1, (3, 3)), 4 * np.eye(3) + rng.normal(0, 0.3, (3, 3)))}
+    crystals = Crystals.build([{**record, "pairs": pairs, "pair_image": image}])
+    of_sites, every = rng.normal(0, 1, (3, 4)), np.arange(5)
+    turned = reversed_pairs(crystals)
+    there, back = (pair_features(one, every, of_sites, directed=False) for one in (crystals, turned))
+    np.testing.assert_array_equal(there, back)
+    ours, theirs = (pair_features(one, every, of_sites, directed=True) for one in (crystals, turned))
+    np.testing.assert_array_equal(ours[:, :2], theirs[:, :2])
+    np.testing.assert_array_equal(ours[:, 2:6], theirs[:, 6:])
+
+
+def test_hops_of_a_vacancy_are_learned_better_than_their_mean() -> None:
+    crystals = loaded("vacancy_migration").crystals
+    rows = np.arange(len(crystals))
+    train, test = rows[rows % 4 > 0], rows[rows % 4 == 0]
+    barrier, owner = crystals.labels("barrier"), crystals.crystal_of_pair
+    known, truth = barrier[np.isin(owner, train)], barrier[np.isin(owner, test)]
+    errors = {}
+    for name, config in (("trees", {"trees": 50}), ("knn", {}), ("dummy", {})):
+        fitted = estimator(name, "edge", directed=True, **config)
+        fitted.fit(inputs(crystals), train, known)
+        errors[name] = np.abs(fitted.predict(inputs(crystals), test) - truth).mean()
+    assert errors["trees"] < errors["knn"] < errors["dummy"]
 
 
 def test_sites_are_described_by_their_element_and_their_nearest_shell() -> None:

@@ -22,9 +22,7 @@ from gbench.spec import GraphSpec
 
 MESSAGE_PASSING = [name for name in NETWORKS if model_class(name).uses_graph]
 BOTH_FRAMEWORKS = [name for name in MESSAGE_PASSING if model_card(name).dgl]
-MERGING = [
-    name for name in MESSAGE_PASSING if issubclass(kind := model_class(name), Model) and kind.sees
-]
+MERGING = [name for name in MESSAGE_PASSING if issubclass(kind := model_class(name), Model) and kind.sees]
 OWN_NAMES = {"megnet": {"hidden": "state", "layers": "blocks"}}
 LACKING = {
     # the paper's perceptron over the pools has widths of its own

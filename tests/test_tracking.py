@@ -112,6 +112,21 @@ def test_a_run_that_was_made_anew_is_sent_anew(tmp_path: Path) -> None:
     assert track(folder).run_id != failed.run_id
 
 
+def test_targets_learned_together_are_runs_of_their_own_experiments(tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    overrides = {"training.epochs": 1, "model.hidden": 8}
+    for target, other in (("e_form", "gap"), ("gap", "e_form")):
+        result = gbench.run("cgcnn", target=target, beside=[other], overrides=overrides, results=tmp_path)
+        where = track(tmp_path / result.run_id)
+        client = MlflowClient(tracking_uri=where.uri)
+        run = client.get_run(where.run_id)
+        assert client.get_experiment(run.info.experiment_id).name == f"gbench/pbe_prototypes/{target}"
+        assert run.data.metrics["test_mae"] == pytest.approx(result.metrics["mae"].value)
+        assert run.data.metrics["val_mae"] == pytest.approx(result.validation["mae"], rel=1e-3)
+        assert run.data.params["beside"] == f"['{other}']"
+
+
 def test_a_damaged_note_of_tracking_counts_as_none(tmp_path: Path) -> None:
     result = gbench.run("dummy", results=tmp_path)
     for text in ("{", "[]", '{"uri": "x"}'):

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
+from jointly import CGCNN
 
 from gbench.checkpoint import read_checkpoint
 from gbench.choices import Choices, resolve
@@ -22,20 +23,12 @@ from gbench.model import Head, Model
 from gbench.observer import Observer
 from gbench.prepare import Prepared, make_task, prepare
 from gbench.registry import model_class
+from gbench.schedule import rate_at
 from gbench.spec import RunSpec, Training
 from gbench.task import Scale, Task
-from gbench.train import Epoch, Fit, Interrupted, fit, predict, rate_at
+from gbench.train import Epoch, Fit, Interrupted, fit, predict
 
 TINY = {"training.epochs": 6, "training.batch_size": 100, "model.hidden": 8, "training.ema": 0.9}
-
-
-def network_class(model: str) -> type[Model]:
-    kind = model_class(model)
-    assert issubclass(kind, Model)
-    return kind
-
-
-KIND = network_class("cgcnn")
 
 
 def spec(**overrides: object) -> RunSpec:
@@ -49,7 +42,7 @@ def prepared(one: RunSpec) -> Prepared:
 def train(one: RunSpec, checkpoint: Path, stop_after: int | None = None) -> tuple[Fit, list[Epoch]]:
     """Train; with ``stop_after``, ask to stop after that many steps."""
     assert one.training is not None
-    config = KIND.Config.model_validate(one.config)
+    config = CGCNN.Config.model_validate(one.config)
     seen: list[Epoch] = []
     steps = 0
 
@@ -59,8 +52,8 @@ def train(one: RunSpec, checkpoint: Path, stop_after: int | None = None) -> tupl
         return steps == stop_after
 
     fitted = fit(
-        lambda: KIND(config, Head()),
-        make_task(prepared(one), KIND),
+        lambda: CGCNN(config, Head()),
+        make_task(prepared(one), CGCNN),
         one.training,
         one.seed,
         checkpoint,
@@ -109,7 +102,7 @@ def test_the_weights_are_those_of_the_best_validation_epoch(tmp_path: Path) -> N
     best = min(seen, key=lambda epoch: epoch.val_mae)
     assert fitted.best_epoch == best.epoch
     ready = prepared(one)
-    task = make_task(ready, KIND)
+    task = make_task(ready, CGCNN)
     error = np.abs(predict(fitted, task, ready.split.val, 100) - ready.labels[ready.split.val]).mean()
     assert error == pytest.approx(best.val_mae, rel=1e-4)
 
@@ -140,7 +133,7 @@ def test_patience_ends_training_early(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_no_number_stops_with_advice(prototypes: Dataset, tmp_path: Path) -> None:
     one = spec()
-    task = make_task(prepared(one), KIND)
+    task = make_task(prepared(one), CGCNN)
     task.tensors.distances[:] = float("nan")
     kind = model_class("cgcnn")
     assert issubclass(kind, Model)
@@ -154,7 +147,7 @@ def test_a_loss_that_is_no_number_stops_with_advice(prototypes: Dataset, tmp_pat
 
 def test_labels_outside_train_and_validation_are_withheld() -> None:
     ready = prepared(spec())
-    task = make_task(ready, KIND)
+    task = make_task(ready, CGCNN)
     known = ~torch.isnan(task.labels[:, 0]).numpy()
     assert not known[ready.split.test].any()
     assert known[ready.split.train].all()
@@ -189,7 +182,7 @@ def test_the_rate_rises_to_its_peak_and_falls(schedule: Literal["one-cycle", "co
 def test_node_labels_are_learned_per_atom(tmp_path: Path) -> None:
     one = resolve(Choices(model="cgcnn", target="hirshfeld", split="formula", overrides=TINY))
     ready = prepared(one)
-    task: Task = make_task(ready, KIND)
+    task: Task = make_task(ready, CGCNN)
     assert task.level == "node"
     assert task.labels.shape == (len(ready.dataset.crystals.numbers), 1)
     rows = torch.tensor([4, 2])

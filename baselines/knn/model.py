@@ -1,12 +1,14 @@
 """Nearest neighbour in composition space."""
 
+import numpy as np
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from gbench.cards import Frozen
-from gbench.crystals import Crystals, IntArray, ranges
-from gbench.features import composition_of_sites, composition_statistics
+from gbench.crystals import Crystals, IntArray
+from gbench.elements import properties
+from gbench.features import composition_of_sites, composition_statistics, pair_features
 from gbench.model import Estimator, FloatArray, Inputs
 
 
@@ -20,7 +22,8 @@ class KNN(Estimator):
     """Mean label of the nearest training crystals, Euclidean in standardised composition statistics.
 
     The nearest of a site is a site of the most similar element in a crystal of the most similar composition: the
-    properties of its own element stand beside the statistics.
+    properties of its own element stand beside the statistics. The nearest of a pair is one of the most similar elements
+    and distance, likewise.
     """
 
     Config = KNNConfig
@@ -33,11 +36,16 @@ class KNN(Estimator):
         self.pipeline.fit(self._features(inputs.crystals, rows)[known], labels[known])
 
     def predict(self, inputs: Inputs, rows: IntArray) -> FloatArray:
-        """(rows,) or (their atoms,) predictions."""
+        """(rows,), (their atoms,) or (their pairs,) predictions."""
         predicted: FloatArray = self.pipeline.predict(self._features(inputs.crystals, rows))
         return predicted
 
     def _features(self, crystals: Crystals, rows: IntArray) -> FloatArray:
         if self.level == "graph":
             return composition_statistics(crystals.take(rows)).values
-        return composition_of_sites(crystals, ranges(crystals.ptr[rows], crystals.ptr[rows + 1]))
+        items = self.items(crystals, rows)
+        if self.level == "node":
+            return composition_of_sites(crystals, items)
+        of_pairs = pair_features(crystals, items, properties()[crystals.numbers], directed=self.head.directed)
+        of_crystals = composition_statistics(crystals).values[crystals.crystal_of_pair[items]]
+        return np.concatenate([of_pairs, of_crystals], axis=1)

@@ -8,8 +8,8 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor
 
 from gbench.cards import Frozen
-from gbench.crystals import IntArray, ranges
-from gbench.features import composition_statistics, site_statistics, structure_statistics
+from gbench.crystals import IntArray
+from gbench.features import composition_statistics, pair_features, site_statistics, structure_statistics
 from gbench.model import Estimator, FloatArray, Inputs
 
 BOOSTING = {"min_samples_leaf": 20, "learning_rate": 0.05}
@@ -46,7 +46,9 @@ class TreesConfig(Frozen):
 
 
 class Trees(Estimator):
-    """Trees over Magpie-style composition statistics and structure statistics; for sites, over what is around them.
+    """Trees over Magpie-style composition statistics and structure statistics.
+
+    For sites, over what is around them besides; for pairs, over that of both and how far apart they are.
 
     Source: extra-trees, https://doi.org/10.1007/s10994-006-6226-1; histogram gradient boosting after LightGBM,
     https://papers.nips.cc/paper/6907; both scikit-learn's.
@@ -64,7 +66,7 @@ class Trees(Estimator):
         self.trees.fit(self._features(inputs, rows, known), labels[known])
 
     def predict(self, inputs: Inputs, rows: IntArray) -> FloatArray:
-        """(rows,) or (their atoms,) predictions."""
+        """(rows,), (their atoms,) or (their pairs,) predictions."""
         if self.config.kind == "extra-trees":
             # threads would add the trees up in any order, and the last bit with it
             self.trees.n_jobs = 1
@@ -97,12 +99,15 @@ class Trees(Estimator):
         )
 
     def _features(self, inputs: Inputs, rows: IntArray, chosen: IntArray | None = None) -> FloatArray:
-        """Of the rows, or of their atoms; of the ``chosen`` of these alone if given."""
+        """Of the rows, their atoms or their pairs; of the ``chosen`` of these alone if given."""
         graphs, crystals = inputs.require_graphs(), inputs.crystals
         of_crystals = np.concatenate([composition_statistics(crystals).values, structure_statistics(graphs).values], 1)
-        items = rows if self.level == "graph" else ranges(crystals.ptr[rows], crystals.ptr[rows + 1])
+        items = self.items(crystals, rows)
         items = items if chosen is None else items[chosen]
         if self.level == "graph":
             return of_crystals[items]
-        of_sites = site_statistics(graphs).values[items]
-        return np.concatenate([of_sites, of_crystals[crystals.crystal_of_atom[items]]], axis=1)
+        of_sites = site_statistics(graphs).values
+        if self.level == "node":
+            return np.concatenate([of_sites[items], of_crystals[crystals.crystal_of_atom[items]]], axis=1)
+        of_pairs = pair_features(crystals, items, of_sites, directed=self.head.directed)
+        return np.concatenate([of_pairs, of_crystals[crystals.crystal_of_pair[items]]], axis=1)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field
 
-from gbench.cards import Defaults, Frozen, ModelT, Settings, validate
+from gbench.cards import DatasetCard, Defaults, Frozen, ModelT, Settings, Target, validate
 from gbench.errors import SpecError, unknown
 from gbench.registry import dataset_card, model_card, model_origin
 from gbench.spec import GraphSpec, RunSpec, Seed, SplitSpec, Training
@@ -19,6 +19,8 @@ class Choices(Frozen):
     """A name, or the folder of a model from outside, with a separator: ``./my_model``."""
     dataset: str = "pbe_prototypes"
     target: str | None = None
+    beside: tuple[str, ...] = ()
+    """Targets that a network learns together with ``target``."""
     split: str | None = None
     fold: Annotated[int, Field(ge=0)] = 0
     seed: Seed = 0
@@ -31,12 +33,12 @@ def resolve(choices: Choices) -> RunSpec:
 
     Raises:
         UnknownNameError: a model, dataset, target, split or settings key that does not exist.
-        SpecError: a value out of range, or a model that has no head for the target's level.
+        SpecError: a value out of range, a model that has no head for the target's level, or targets that no network
+            can learn together.
     """
     data, card = dataset_card(choices.dataset), model_card(choices.model)
     target = choices.target or data.default_target
-    if target not in data.targets:
-        raise unknown(f"target of {data.name}", target, data.targets)
+    beside = _beside(data, target, choices.beside)
     level = data.targets[target].level
     if level not in card.levels:
         raise SpecError(
@@ -66,6 +68,8 @@ def resolve(choices: Choices) -> RunSpec:
         dataset=data.name,
         version=data.version,
         target=target,
+        # a model that fits itself learns each target for itself
+        beside=beside if trained else (),
         model=card.name,
         config=_build(model.Config, section("config", "model"), "model").model_dump(mode="json"),
         graph=_build(GraphSpec, section("graph", "graph"), "graph") if uses_graph else None,
@@ -74,6 +78,35 @@ def resolve(choices: Choices) -> RunSpec:
         seed=choices.seed,
         origin=model_origin(choices.model),
     )
+
+
+def resolve_each(choices: Choices) -> tuple[RunSpec, ...]:
+    """The specs of all targets that were chosen: those of one training, or, of a model that fits itself, of one each.
+
+    Raises:
+        GbenchError: as :func:`resolve`.
+    """
+    spec = resolve(choices)
+    if spec.beside:
+        return spec.together()
+    return tuple(spec.model_copy(update={"target": target}) for target in sorted({spec.target, *choices.beside}))
+
+
+def _beside(data: DatasetCard, target: str, others: Sequence[str]) -> tuple[str, ...]:
+    """The targets beside ``target``, by name, once it is known that one network can learn them together."""
+    for name in (target, *others):
+        if name not in data.targets:
+            raise unknown(f"target of {data.name}", name, data.targets)
+        if _kind(data.targets[name]) != _kind(data.targets[target]):
+            raise SpecError(
+                f"targets that are learned together are of one kind, but {data.name}/{target} is a "
+                f"{_kind(data.targets[target])} and {name} a {_kind(data.targets[name])}; run them one by one"
+            )
+    return tuple(sorted({*others} - {target}))
+
+
+def _kind(about: Target) -> str:
+    return f"{'directed ' if about.directed else ''}{about.level} target of {about.task}"
 
 
 def _for_kind(layers: Sequence[Settings], kind: Any) -> list[Settings]:
@@ -96,8 +129,12 @@ def check(spec: RunSpec) -> RunSpec:
     from gbench.registry import class_of
 
     kind = class_of(spec)
-    chosen = Choices(model=spec.reference, dataset=spec.dataset, target=spec.target, split=spec.split.scheme)
+    chosen = Choices(
+        model=spec.reference, dataset=spec.dataset, target=spec.target, beside=spec.beside, split=spec.split.scheme
+    )
     likely = resolve(chosen)
+    if spec.beside and not likely.beside:
+        raise SpecError(f"model {spec.model!r} learns each target for itself; take `beside` out of the spec")
     for name in ("graph", "training"):
         if (getattr(spec, name) is None) != (getattr(likely, name) is None):
             has = "no" if getattr(likely, name) is None else "a"

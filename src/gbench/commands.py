@@ -23,6 +23,7 @@ def brief_command(spec: RunSpec) -> str:
             model=spec.reference,
             dataset=spec.dataset,
             target=spec.target,
+            beside=spec.beside,
             split=split.scheme,
             fold=split.fold,
             seed=spec.seed,
@@ -38,7 +39,8 @@ def full_command(spec: RunSpec) -> str:
 
 
 def _command(spec: RunSpec, settings: dict[str, Any]) -> str:
-    words = ["gbench", "run", "--model", spec.reference, "--dataset", spec.dataset, "--target", spec.target]
+    targets = ",".join((spec.target, *spec.beside))
+    words = ["gbench", "run", "--model", spec.reference, "--dataset", spec.dataset, "--target", targets]
     words += ["--split", spec.split.scheme, "--fold", str(spec.split.fold), "--seed", str(spec.seed)]
     for key, value in settings.items():
         words += ["--set", f"{key}={_yaml(value)}"]

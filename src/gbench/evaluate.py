@@ -101,10 +101,12 @@ def _point_scores(label: FloatArray, prediction: FloatArray, about: Target) -> d
 def weights_file(fitted: Fit) -> bytes:
     """Weights as safetensors; the metadata hold the mean and deviation that turn outputs into the target's unit.
 
-    One entry of metadata: the library writes several in any order, and equal runs must give equal bytes.
+    Of a network that learned several targets they also hold which of its outputs is meant, counted from 0. One entry of
+    metadata: the library writes several in any order, and equal runs must give equal bytes.
     """
     tensors = {name: tensor.contiguous() for name, tensor in fitted.model.state_dict().items()}
-    return save(tensors, {"scale": json.dumps(dataclasses.asdict(fitted.scale))})
+    scale = dataclasses.asdict(fitted.scale) | ({"output": fitted.output} if len(fitted.scales) > 1 else {})
+    return save(tensors, {"scale": json.dumps(scale)})
 
 
 def independent_groups(crystals: Crystals) -> IntArray:

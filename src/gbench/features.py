@@ -110,6 +110,24 @@ def composition_of_sites(crystals: Crystals, atoms: IntArray) -> FloatArray:
     return np.concatenate([own, composition_statistics(crystals).values[crystals.crystal_of_atom[atoms]]], axis=1)
 
 
+def pair_features(crystals: Crystals, pairs: IntArray, of_sites: FloatArray, *, directed: bool) -> FloatArray:
+    """Of each of ``pairs``: how far apart its sites are, then the features of the sites.
+
+    The distance stands in Å and as a share of the sum of covalent radii. A directed pair has the features of its first
+    site, then those of its second; an undirected one their mean and their difference, so that (i, j) and (j, i) have
+    the same. Ours.
+
+    Shapes: pairs (pairs,) positions in ``crystals.pairs``; of_sites (atoms, features) -> (pairs, 2 + 2 x features).
+    """
+    first, second = crystals.pairs[pairs].T
+    # the way back is as long, to the last bit
+    distance = np.round(np.linalg.norm(crystals.pair_vector[pairs], axis=1), 8)
+    radius = element_property("covalent_radius")[crystals.numbers]
+    ours, theirs = of_sites[first], of_sites[second]
+    sites = (ours, theirs) if directed else ((ours + theirs) / 2, np.abs(ours - theirs))
+    return np.column_stack([distance, distance / (radius[first] + radius[second]), *sites])
+
+
 def _site_features(graphs: Graphs) -> dict[str, FloatArray]:
     """(atoms,) features of each site from its neighbours, weighted by exp(-(d / nearest - 1) / 0.1)."""
     numbers = graphs.crystals.numbers

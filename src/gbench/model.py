@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gbench.batch import Batch
 from gbench.cards import Frozen, Level
-from gbench.crystals import Crystals, IntArray
+from gbench.crystals import Crystals, IntArray, ranges
 from gbench.errors import SpecError
 from gbench.graphs import Graphs
 from gbench.quotient import Sight
@@ -24,12 +24,12 @@ MOST_ITEMS = 10_000
 
 
 class Head(NamedTuple):
-    """What a network is to deliver."""
+    """What a model is to deliver."""
 
     level: Level = "graph"
     """One prediction per graph, per atom or per pair of ``Batch.pairs``."""
     outputs: int = 1
-    """Numbers per item."""
+    """Numbers per item, one for each target that a network learns; an estimator learns one."""
     directed: bool = False
     """Of an edge head: whether (i, j) and (j, i) may differ."""
 
@@ -108,8 +108,13 @@ class Estimator(Predictor, ABC):
 
     uses_graph: ClassVar[bool] = False
 
-    def __init__(self, config: Frozen, level: Level, seed: int) -> None:
-        self.config, self.level, self.seed = config, level, seed
+    def __init__(self, config: Frozen, head: Head, seed: int) -> None:
+        self.config, self.head, self.seed = config, head, seed
+
+    @property
+    def level(self) -> Level:
+        """What labels are about: graphs, atoms or pairs of atoms."""
+        return self.head.level
 
     @abstractmethod
     def fit(self, inputs: Inputs, rows: IntArray, labels: FloatArray) -> None:
@@ -121,6 +126,13 @@ class Estimator(Predictor, ABC):
     @abstractmethod
     def predict(self, inputs: Inputs, rows: IntArray) -> FloatArray:
         """(rows,), (their atoms,) or (their pairs,) predictions in the unit of the labels: for classes, of 1."""
+
+    def items(self, crystals: Crystals, rows: IntArray) -> IntArray:
+        """What labels of ``rows`` are about, in their order: the rows, their atoms or their pairs."""
+        if self.level == "graph":
+            return rows
+        ptr = crystals.ptr if self.level == "node" else crystals.pair_ptr
+        return ranges(ptr[rows], ptr[rows + 1])
 
     def learned_from(self, labels: FloatArray) -> IntArray:
         """Positions of the labels that are there; of sites or pairs at most ``MOST_ITEMS``, drawn with the seed."""

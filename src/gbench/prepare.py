@@ -1,7 +1,8 @@
 """Everything a run needs before a model sees it: data, split, graphs."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 import torch
@@ -32,6 +33,13 @@ class Prepared:
     card: SplitCard
     """The split, measured."""
     graphs: Graphs | None
+    beside: "tuple[Prepared, ...]" = ()
+    """The same for each target that is learned together with this one; their splits lack other rows without label."""
+
+    @property
+    def together(self) -> "tuple[Prepared, ...]":
+        """This one and those beside it, in the order of the network's outputs."""
+        return tuple(sorted((self, *self.beside), key=lambda one: one.target))
 
     @property
     def labels(self) -> FloatArray:
@@ -62,19 +70,31 @@ def prepare(spec: RunSpec, observer: Observer, *, allow_leak: bool = False) -> P
             f"install the gbench that made the spec, or run without --spec"
         )
     observer.data(dataset, spec.target)
-    split = labelled(get_split(dataset, spec.split), dataset.labelled_rows(spec.target), spec.target)
-    with observer.measuring() as progress:
-        card = get_card(dataset, split, spec.split, spec.target, progress=progress)
-    observer.split(split, card)
-    if card.verdict == "leak":
-        check_leak(spec, card.why, allow_leak=allow_leak)
+    whole = get_split(dataset, spec.split)
+    own, *beside = (
+        _measured(spec, dataset, whole, target, observer, allow_leak=allow_leak)
+        for target in (spec.target, *spec.beside)
+    )
     if spec.graph is None:
-        return Prepared(dataset, spec.target, split, card, None)
+        return replace(own, beside=tuple(beside))
     started = time.perf_counter()
     with observer.building(len(dataset.crystals)) as built:
         graphs = dataset.graphs(spec.graph, progress=built)
     observer.graphs(graphs, time.perf_counter() - started)
-    return Prepared(dataset, spec.target, split, card, graphs)
+    return replace(own, graphs=graphs, beside=tuple(replace(one, graphs=graphs) for one in beside))
+
+
+def _measured(
+    spec: RunSpec, dataset: Dataset, whole: Split, target: str, observer: Observer, *, allow_leak: bool
+) -> Prepared:
+    """What a target's labels leave of the split, measured; without graphs."""
+    split = labelled(whole, dataset.labelled_rows(target), target)
+    with observer.measuring() as progress:
+        card = get_card(dataset, split, spec.split, target, progress=progress)
+    observer.split(split, card)
+    if card.verdict == "leak":
+        check_leak(spec, card.why, allow_leak=allow_leak)
+    return Prepared(dataset, target, split, card, None)
 
 
 def check_leak(spec: RunSpec, why: str, *, allow_leak: bool) -> None:
@@ -104,14 +124,26 @@ def labelled(split: Split, rows: IntArray, target: str) -> Split:
 def make_task(prepared: Prepared, kind: type[Model]) -> Task:
     """The learning task of a kind of network; labels outside train and validation are withheld."""
     graphs = without_edges(prepared.dataset.crystals) if prepared.graphs is None else prepared.graphs
-    labels = prepared.labels.copy()
-    labels[prepared.items(prepared.split.test)] = np.nan
-    about = prepared.about
+    about, together = prepared.about, prepared.together
+    table = torch.as_tensor(counts(prepared.dataset.crystals)) if any(one.about.extensive for one in together) else None
     return Task(
         tensors=GraphTensors(graphs, merge=kind.sees),
-        labels=torch.as_tensor(labels)[:, None],
+        labels=torch.as_tensor(np.stack([_without_test(one) for one in together], axis=1)),
         level=about.level,
-        split=prepared.split,
-        counts=torch.as_tensor(counts(prepared.dataset.crystals)) if about.extensive else None,
+        split=reduce(_union, (one.split for one in together)),
+        counts=tuple(table if one.about.extensive else None for one in together),
         classify=about.task == "classification",
     )
+
+
+def _without_test(prepared: Prepared) -> FloatArray:
+    labels = prepared.labels.copy()
+    labels[prepared.items(prepared.split.test)] = np.nan
+    return labels
+
+
+def _union(one: Split, other: Split) -> Split:
+    """Of one split, what the labels of either of two targets leave."""
+    parts = zip((one.train, one.val, one.test), (other.train, other.val, other.test), strict=True)
+    train, val, test = (np.union1d(ours, theirs) for ours, theirs in parts)
+    return Split(train, val, test, frozen=one.frozen)

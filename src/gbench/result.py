@@ -81,7 +81,7 @@ class SplitRecord(Frozen):
 
 
 class Cost(Frozen):
-    """What the run took."""
+    """What the run took; of targets that were learned together, what all of them took."""
 
     parameters: int
     epochs: int

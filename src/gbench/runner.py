@@ -35,9 +35,11 @@ def run(
 ) -> Result:
     """Train and evaluate one model, given by its name or its folder (``./my_model``); ``gbench run`` in Python.
 
-    ``choices`` are the fields of :class:`gbench.choices.Choices`: ``dataset``, ``target``, ``split``, ``fold``,
-    ``seed``, ``overrides``. The result lies in ``<results>/<run id>/``; a finished run is read, not repeated. A split
-    whose test part has near-duplicates in train is refused unless ``allow_leak``; the result is marked for ever.
+    ``choices`` are the fields of :class:`gbench.choices.Choices`: ``dataset``, ``target``, ``beside``, ``split``,
+    ``fold``, ``seed``, ``overrides``. A network learns the targets ``beside`` together with ``target``; the results of
+    those are written too, and are had by asking for them in the same way. The result lies in ``<results>/<run id>/``; a
+    finished run is read, not repeated. A split whose test part has near-duplicates in train is refused unless
+    ``allow_leak``; the result is marked for ever.
 
     Raises:
         GbenchError: a choice that does not exist or does not fit, data that cannot be had, a folder that cannot be
@@ -50,14 +52,15 @@ def run(
 def run_spec(spec: RunSpec, results: Path, observer: Observer | None = None, *, allow_leak: bool = False) -> Result:
     """The result of a spec, from ``<results>/<run id>/`` if it is there, else run.
 
-    A run that fails leaves a Result with status ``error`` and raises; an interrupted one leaves a checkpoint.
+    Where targets are learned together, one training writes the results of them all, each to its own folder. A run that
+    fails leaves a Result with status ``error`` and raises; an interrupted one leaves a checkpoint.
 
     Raises:
         GbenchError: as :func:`run`.
         Interrupted: the observer asked to stop.
     """
-    folder, observer = results / spec.run_id, observer or Observer()
-    lock = _lock(folder)
+    observer, folder = observer or Observer(), results / spec.run_id
+    lock = _lock(_home(spec, results))
     try:
         finished = _finished(folder)
         if finished is not None:
@@ -69,9 +72,14 @@ def run_spec(spec: RunSpec, results: Path, observer: Observer | None = None, *, 
         class_of(spec)
         if spec.config.get("framework") == "dgl":
             import_dgl()
-        return _run(spec, folder, observer, allow_leak=allow_leak)
+        return _run(spec, results, observer, allow_leak=allow_leak)
     finally:
         lock.release()
+
+
+def _home(spec: RunSpec, results: Path) -> Path:
+    """Where the lock and the checkpoint of a training lie: the folder of the first target that it learns."""
+    return results / spec.together()[0].run_id
 
 
 def _lock(folder: Path) -> filelock.BaseFileLock:
@@ -100,25 +108,38 @@ def _finished(folder: Path) -> Result | None:
     return result
 
 
-def _run(spec: RunSpec, folder: Path, observer: Observer, *, allow_leak: bool) -> Result:
+def _run(spec: RunSpec, results: Path, observer: Observer, *, allow_leak: bool) -> Result:
+    checkpoint = _home(spec, results) / CHECKPOINT_FILE
+    # a target that was finished before the others were lost keeps its result
+    runs = [one for one in spec.together() if one == spec or _finished(results / one.run_id) is None]
+    for one in runs:
+        _begin(one, results / one.run_id)
+    started = time.perf_counter()
+    prepared: dict[str, Prepared] = {}
+    try:
+        own = prepare(spec, observer, allow_leak=allow_leak)
+        prepared = {one.target: one for one in own.together}
+        outcomes = _train(spec, own, checkpoint, observer)
+        made = [
+            evaluate(one, prepared[one.target], outcomes[one.target], results / one.run_id, started) for one in runs
+        ]
+    except StorageError:
+        raise
+    except Exception as error:
+        for one in runs:
+            write_result(results / one.run_id, failure(one, prepared.get(one.target), error))
+        raise
+    for result in made:
+        write_result(results / result.run_id, result)
+    checkpoint.unlink(missing_ok=True)
+    return next(result for result in made if result.run_id == spec.run_id)
+
+
+def _begin(spec: RunSpec, folder: Path) -> None:
     _remove_leftovers(folder)
     # written first: `gbench run --spec` resumes from it
     with atomic_path(folder / SPEC_FILE) as temporary:
         temporary.write_text(spec.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    started = time.perf_counter()
-    prepared: Prepared | None = None
-    try:
-        prepared = prepare(spec, observer, allow_leak=allow_leak)
-        outcome = _train(spec, prepared, folder / CHECKPOINT_FILE, observer)
-        result = evaluate(spec, prepared, outcome, folder, started)
-    except StorageError:
-        raise
-    except Exception as error:
-        write_result(folder, failure(spec, prepared, error))
-        raise
-    write_result(folder, result)
-    (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
-    return result
 
 
 def _remove_leftovers(folder: Path) -> None:
@@ -128,24 +149,32 @@ def _remove_leftovers(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _train(spec: RunSpec, prepared: Prepared, checkpoint: Path, observer: Observer) -> Outcome:
-    kind = class_of(spec)
+def _train(spec: RunSpec, prepared: Prepared, checkpoint: Path, observer: Observer) -> dict[str, Outcome]:
+    """What the model delivers for each target it learns."""
+    kind, about = class_of(spec), prepared.about
     config = kind.Config.model_validate(spec.config)
-    split = prepared.split
     if issubclass(kind, Estimator):
-        estimator = kind(config, prepared.about.level, spec.seed)
-        inputs = Inputs.of(prepared.dataset.crystals, prepared.graphs)
-        estimator.fit(inputs, split.train, prepared.labels[prepared.items(split.train)])
-        return Outcome(estimator.predict(inputs, split.val), estimator.predict(inputs, split.test))
+        return {spec.target: _fit_estimator(kind(config, Head(about.level, 1, about.directed), spec.seed), prepared)}
     if not issubclass(kind, Model) or spec.training is None:
         raise TypeError(f"{kind.__name__} is neither an Estimator nor a Model with training settings")
     task, training = make_task(prepared, kind), spec.training
 
     def build() -> Model:
-        network = kind(config, Head(prepared.about.level, directed=prepared.about.directed))
+        network = kind(config, Head(about.level, task.outputs, about.directed))
         observer.model(network, training)
         return network
 
     fitted = fit(build, task, training, spec.seed, checkpoint, observer.epoch, observer.stop)
-    size = training.batch_size
-    return Outcome(predict(fitted, task, split.val, size), predict(fitted, task, split.test, size), fitted)
+    outcomes = {}
+    for output, one in enumerate(prepared.together):
+        own = fitted.of(output)
+        val, test = (predict(own, task, rows, training.batch_size) for rows in (one.split.val, one.split.test))
+        outcomes[one.target] = Outcome(val, test, own)
+    return outcomes
+
+
+def _fit_estimator(estimator: Estimator, prepared: Prepared) -> Outcome:
+    split = prepared.split
+    inputs = Inputs.of(prepared.dataset.crystals, prepared.graphs)
+    estimator.fit(inputs, split.train, prepared.labels[prepared.items(split.train)])
+    return Outcome(estimator.predict(inputs, split.val), estimator.predict(inputs, split.test))

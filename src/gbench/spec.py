@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     SerializeAsAny,
@@ -179,12 +180,21 @@ class Origin(Frozen):
         return {key: value for key, value in serialize(self).items() if value is not None}
 
 
+def _by_name(targets: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(targets)) < len(targets):
+        raise ValueError("names a target twice; name each once")
+    return tuple(sorted(targets))
+
+
 class RunSpec(Frozen):
     """Everything that decides a result."""
 
     dataset: str
     version: str
     target: str
+    beside: Annotated[tuple[str, ...], AfterValidator(_by_name)] = ()
+    """Targets that the network learns together with this one, by name. One training gives a result for each of them;
+    empty for a target that is learned alone."""
     model: str
     config: Settings = {}
     graph: GraphSpec | None
@@ -196,13 +206,32 @@ class RunSpec(Frozen):
     origin: Origin | None = None
     """Of a model from outside; None for gbench's own."""
 
+    @model_validator(mode="after")
+    def _beside_is_other_targets(self) -> Self:
+        if self.target in self.beside:
+            raise ValueError(f"beside names the target {self.target!r} itself; leave it out there")
+        return self
+
     @model_serializer(mode="wrap")
-    def _without_absent_origin(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # gbench's own models are written, and hashed, as if there were no others to speak of
+    def _without_absent(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # gbench's own models and targets alone are written, and hashed, as if there were no others to speak of
         written: dict[str, Any] = serialize(self)
-        if self.origin is None:
-            written.pop("origin", None)
+        for key in ("origin", "beside"):
+            if not getattr(self, key):
+                written.pop(key, None)
         return written
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """All targets that the model learns, in the order of its outputs."""
+        return tuple(sorted((self.target, *self.beside)))
+
+    def together(self) -> "tuple[RunSpec, ...]":
+        """The specs that one training gives results for: one for each target it learns, in the order of outputs."""
+        return tuple(
+            self.model_copy(update={"target": target, "beside": tuple(t for t in self.learned if t != target)})
+            for target in self.learned
+        )
 
     @property
     def reference(self) -> str:

@@ -1,5 +1,6 @@
 """What is learned: graphs, labels, their parts, and how labels are scaled for the network."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,13 +17,23 @@ class Task:
 
     tensors: GraphTensors
     labels: Tensor
-    """(crystals, 1), (atoms, 1) or (pairs, 1); NaN where missing."""
+    """(crystals, targets), (atoms, targets) or (pairs, targets); NaN where missing."""
     level: Level
     split: Split
-    counts: Tensor | None = None
-    """(crystals, elements) atoms of each element, for an extensive target."""
+    """Of the rows that carry a label of any target."""
+    counts: tuple[Tensor | None, ...] = ()
+    """For each target (crystals, elements) atoms of each element if it is extensive, else None. Empty: none is."""
     classify: bool = False
     """Whether labels are classes 0 and 1, and the network's outputs logits."""
+
+    @property
+    def outputs(self) -> int:
+        """Targets, which are the network's numbers per item."""
+        return self.labels.shape[1]
+
+    def counts_of(self, output: int) -> Tensor | None:
+        """(crystals, elements) of an extensive target, else None."""
+        return self.counts[output] if self.counts else None
 
     def items(self, rows: Tensor) -> Tensor:
         """Positions in ``labels`` of the items of these rows."""
@@ -30,12 +41,24 @@ class Task:
             return rows
         return self.tensors.atoms(rows) if self.level == "node" else self.tensors.pairs(rows)
 
-    def scale(self) -> "Scale":
-        """Fitted to the labels of the training part."""
+    def scales(self) -> "tuple[Scale, ...]":
+        """That of each target, fitted to its labels of the training part."""
         if self.classify:
-            return Scale(0.0, 1.0)
+            return (Scale(0.0, 1.0),) * self.outputs
         items = self.items(torch.as_tensor(self.split.train))
-        return Scale.of(self.labels[items], None if self.counts is None else self.counts[items])
+        fitted = []
+        for output, labels in enumerate(self.labels[items].split(1, dim=1)):
+            counts = self.counts_of(output)
+            fitted.append(Scale.of(labels, None if counts is None else counts[items]))
+        return tuple(fitted)
+
+    def scaled(self, scales: "Sequence[Scale]") -> Tensor:
+        """(items, targets) what the network is to give: labels less their offsets, divided by their factors."""
+        columns = []
+        for output, (labels, scale) in enumerate(zip(self.labels.split(1, dim=1), scales, strict=True)):
+            counts = self.counts_of(output)
+            columns.append((labels - scale.offset(counts)) / scale.factor(counts))
+        return torch.cat(columns, dim=1)
 
 
 @dataclass(frozen=True)

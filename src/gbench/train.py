@@ -2,10 +2,10 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,17 +13,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from gbench.averages import Averages
 from gbench.batch import Batch
 from gbench.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from gbench.errors import TrainingError
 from gbench.model import Model
+from gbench.schedule import rate_at
 from gbench.spec import Training
 from gbench.task import Scale, Task
+from gbench.validation import Validation, Validator
 
 CHECKPOINT_SECONDS = 15.0
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l1": F.l1_loss, "l2": F.mse_loss, "huber": F.smooth_l1_loss}
-FINAL_RATE = 1e-3
-"""The schedules end at this share of the peak rate."""
 
 
 @dataclass(frozen=True)
@@ -35,18 +36,29 @@ class Epoch:
     train_loss: float
     """In scaled units."""
     val_mae: float
-    """In the unit of the target; of the probabilities for classification."""
+    """In the unit of the target; of the probabilities for classification. Of several targets the mean of their MAEs,
+    each in units of its scale, so that no unit decides about the best epoch."""
     learning_rate: float
     seconds: float
     val_log_loss: float | None = None
-    """For classification."""
+    """For classification; of several targets the mean."""
+    val_maes: tuple[float, ...] | None = None
+    """Of several targets, in the order of the outputs, each in its unit."""
+    val_together: float | None = None
+    """Of one among several targets: the criterion, which is that of all of them."""
 
     @property
     def criterion(self) -> float:
         """What is minimised over epochs: the log loss for classification, else the MAE."""
         return self.val_mae if self.val_log_loss is None else self.val_log_loss
 
-    def record(self) -> dict[str, float]:
+    def of(self, output: int) -> "Epoch":
+        """What it left behind for one target."""
+        if self.val_maes is None:
+            return self
+        return replace(self, val_mae=self.val_maes[output], val_maes=None, val_together=self.criterion)
+
+    def record(self) -> dict[str, Any]:
         """What there is, by name."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
@@ -61,9 +73,21 @@ class Fit:
 
     model: Model
     """With the weights of the best validation epoch."""
-    scale: Scale
+    scales: tuple[Scale, ...]
+    """Of each output."""
     best_epoch: int
     history: list[Epoch] = field(default_factory=list)
+    output: int = 0
+    """Which of the outputs, one per target, is meant."""
+
+    @property
+    def scale(self) -> Scale:
+        """Of the output."""
+        return self.scales[self.output]
+
+    def of(self, output: int) -> "Fit":
+        """The same model, for another of its targets."""
+        return replace(self, output=output, history=[epoch.of(output) for epoch in self.history])
 
 
 def fit(
@@ -96,10 +120,12 @@ def predict(fitted: Fit, task: Task, rows: NDArray[np.int64], batch_size: int) -
     fitted.model.eval()
     chosen = torch.as_tensor(rows)
     with torch.no_grad():
-        outputs = torch.cat([fitted.model(task.tensors.batch(chunk)).double() for chunk in chosen.split(batch_size)])
+        parts = [fitted.model(task.tensors.batch(chunk)).double() for chunk in chosen.split(batch_size)]
+    outputs = torch.cat(parts)[:, fitted.output, None]
     if task.classify:
         return np.asarray(torch.sigmoid(outputs)[:, 0].cpu().numpy())
-    counts = None if task.counts is None else task.counts[chosen]
+    counts = task.counts_of(fitted.output)
+    counts = None if counts is None else counts[chosen]
     return np.asarray((outputs * fitted.scale.factor(counts) + fitted.scale.offset(counts))[:, 0].cpu().numpy())
 
 
@@ -109,19 +135,17 @@ class Loop:
     def __init__(self, model: Model, task: Task, settings: Training, seed: int, checkpoint: Path) -> None:
         self.model, self.task, self.settings, self.seed, self.path = model, task, settings, seed, checkpoint
         self.rows = torch.as_tensor(task.split.train)
-        self.scale = task.scale()
-        self.factor = self.scale.factor(task.counts)
-        scaled = (task.labels - self.scale.offset(task.counts)) / self.factor
-        self.scaled_labels = scaled.to(task.tensors.positions.dtype)
+        self.scales = task.scales()
+        self.scaled_labels = task.scaled(self.scales).to(task.tensors.positions.dtype)
         self.loss = F.binary_cross_entropy_with_logits if task.classify else LOSSES[settings.loss]
         self.parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
-        self.averages = [p.detach().clone() for p in self.parameters] if settings.ema else []
+        self.averages = Averages(self.parameters, settings.ema)
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
         self.batches = math.ceil(len(self.rows) / settings.batch_size)
         self.steps = self.batches * settings.epochs
-        self.validation = list(self._validation_batches())
+        self.validator = Validator(task, self.scales, self.scaled_labels, settings.batch_size)
         self.step = 0
         self.loss_sum, self.loss_items = 0.0, 0
         self.elapsed = 0.0
@@ -150,7 +174,7 @@ class Loop:
                 self._save()
                 saved = time.perf_counter()
         self.model.load_state_dict(self.best_weights)
-        return Fit(self.model, self.scale, self.best_epoch, self.history)
+        return Fit(self.model, self.scales, self.best_epoch, self.history)
 
     def _train_step(self) -> None:
         rate = rate_at(self.step, self.steps, self.settings)
@@ -159,6 +183,11 @@ class Loop:
         rows = self._rows_of_step()
         prediction = self._forward(self.task.tensors.batch(rows))
         label = self.scaled_labels[self.task.items(rows)]
+        if prediction.shape != label.shape:
+            raise TrainingError(
+                f"the model gives outputs of shape {tuple(prediction.shape)}, labels have {tuple(label.shape)}; it is "
+                "to give head.outputs numbers for each item of head.level"
+            )
         known = ~torch.isnan(label)
         if not known.any():
             # a batch may hold no labelled site; a step of zero gradient would still decay the weights
@@ -177,13 +206,7 @@ class Loop:
             torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm)
         self.optimizer.step()
         self.step += 1
-        if self.averages:
-            # early on the average must not remember the random start
-            decay = min(self.settings.ema, self.step / (self.step + 10))
-            with torch.no_grad():
-                torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
-                    self.averages, self.parameters, 1 - decay
-                )
+        self.averages.update(self.step)
         items = int(known.sum())
         self.loss_sum, self.loss_items = self.loss_sum + value * items, self.loss_items + items
 
@@ -201,12 +224,13 @@ class Loop:
         first, last = (len(order) * end // self.batches for end in (position, position + 1))
         return self.rows[order[first:last]]
 
-    def _end_epoch(self, validation: "_Validation") -> Epoch:
+    def _end_epoch(self, validation: Validation) -> Epoch:
         epoch = Epoch(
             epoch=self.step // self.batches,
             train_loss=self.loss_sum / max(self.loss_items, 1),
             val_mae=validation.mae,
             val_log_loss=validation.log_loss,
+            val_maes=validation.maes or None,
             learning_rate=float(self.optimizer.param_groups[0]["lr"]),
             seconds=self.elapsed,
         )
@@ -214,35 +238,14 @@ class Loop:
         self.history.append(epoch)
         if epoch.criterion < self.best_criterion:
             self.best_epoch, self.best_criterion = epoch.epoch, epoch.criterion
-            with self._averaged():
+            with self.averages:
                 self.best_weights = self._copy_weights()
         return epoch
 
-    def _validate(self) -> "_Validation":
+    def _validate(self) -> Validation:
         self.model.eval()
-        error, log_loss, items = 0.0, 0.0, 0
-        with torch.no_grad(), self._averaged():
-            for batch, label, factor in self.validation:
-                known = ~torch.isnan(label)
-                output, label = self.model(batch)[known], label[known]
-                if self.task.classify:
-                    log_loss += float(F.binary_cross_entropy_with_logits(output, label, reduction="sum"))
-                    output = torch.sigmoid(output)
-                distance = (output - label).abs()
-                error += float((distance * factor[known] if isinstance(factor, Tensor) else distance).sum())
-                items += len(label)
-        # one number for all is multiplied once
-        unit = 1.0 if isinstance(self.factor, Tensor) else self.factor
-        return _Validation(error / max(items, 1) * unit, log_loss / max(items, 1) if self.task.classify else None)
-
-    def _validation_batches(self) -> Iterator[tuple[Batch, Tensor, Tensor | float]]:
-        for rows in torch.as_tensor(self.task.split.val).split(self.settings.batch_size):
-            items = self.task.items(rows)
-            factor = self.factor[items] if isinstance(self.factor, Tensor) else self.factor
-            yield self.task.tensors.batch(rows), self.scaled_labels[items], factor
-
-    def _averaged(self) -> "_Swapped":
-        return _Swapped(self.parameters, self.averages)
+        with torch.no_grad(), self.averages:
+            return self.validator(self.model)
 
     def _copy_weights(self) -> dict[str, Tensor]:
         return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
@@ -259,7 +262,7 @@ class Loop:
                 step=self.step,
                 weights=self.model.state_dict(),
                 optimizer=self.optimizer.state_dict(),
-                averages=self.averages,
+                averages=self.averages.values,
                 best_weights=self.best_weights,
                 best_epoch=self.best_epoch,
                 best_criterion=self.best_criterion,
@@ -277,7 +280,7 @@ class Loop:
             return
         self.model.load_state_dict(saved.weights)
         self.optimizer.load_state_dict(saved.optimizer)
-        for average, value in zip(self.averages, saved.averages, strict=True):
+        for average, value in zip(self.averages.values, saved.averages, strict=True):
             average.copy_(value)
         self.best_weights, self.best_epoch = saved.best_weights, saved.best_epoch
         self.best_criterion = saved.best_criterion
@@ -285,42 +288,3 @@ class Loop:
         self.loss_sum, self.loss_items = saved.loss_sum, saved.loss_items
         self.history = [Epoch(**epoch) for epoch in saved.history]
         torch.set_rng_state(saved.random_state)
-
-
-class _Validation(NamedTuple):
-    mae: float
-    log_loss: float | None
-
-
-class _Swapped:
-    """Context in which parameters hold their averages, if there are any."""
-
-    def __init__(self, parameters: list[Any], averages: list[Tensor]) -> None:
-        self.parameters, self.averages = parameters, averages
-
-    def __enter__(self) -> None:
-        self._swap()
-
-    def __exit__(self, *_: object) -> None:
-        self._swap()
-
-    @torch.no_grad()
-    def _swap(self) -> None:
-        for parameter, average in zip(self.parameters, self.averages, strict=False):
-            held = parameter.detach().clone()
-            parameter.copy_(average)
-            average.copy_(held)
-
-
-def rate_at(step: int, steps: int, settings: Training) -> float:
-    """Learning rate of a step: linear (``cosine``) or cosine (``one-cycle``) rise, then cosine fall."""
-    rise = settings.warmup * steps
-    peak, low = settings.learning_rate, settings.learning_rate * FINAL_RATE
-    if step < rise:
-        done = (step + 1) / (rise + 1)
-        if settings.schedule == "one-cycle":
-            start = peak / 25
-            return start + (peak - start) * (1 - math.cos(math.pi * done)) / 2
-        return peak * done
-    done = (step - rise) / max(steps - 1 - rise, 1)
-    return low + (peak - low) * (1 + math.cos(math.pi * min(done, 1.0))) / 2

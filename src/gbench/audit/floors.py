@@ -7,7 +7,7 @@ from gbench.audit.facts import GRAPH, Facts, Parts, Progress, silent
 from gbench.classification import classification_scores
 from gbench.crystals import FloatArray, IntArray, ranges
 from gbench.metrics import point_scores
-from gbench.model import Estimator, Inputs
+from gbench.model import Estimator, Head, Inputs
 from gbench.registry import model_card, model_class
 
 FLOORS = ("dummy", "knn", "trees")
@@ -37,7 +37,8 @@ def _floor(name: str, facts: Facts, target: str, train: IntArray, test: IntArray
     kind, about = model_class(name), facts.dataset.card.targets[target]
     if not issubclass(kind, Estimator):
         raise TypeError(f"{name} does not fit itself")
-    estimator = kind(kind.Config.model_validate(model_card(name).defaults.config), about.level, 0)
+    head = Head(about.level, directed=about.directed)
+    estimator = kind(kind.Config.model_validate(model_card(name).defaults.config), head, 0)
     inputs = Inputs.of(facts.dataset.crystals, facts.dataset.graphs(GRAPH) if kind.uses_graph else None)
     estimator.fit(inputs, train, _labels(facts, target, train))
     predicted, label = estimator.predict(inputs, test), _labels(facts, target, test)

@@ -92,6 +92,7 @@ class ConsoleObserver(QuietObserver):
         self.last_line = 0.0
         self.progress: Progress | None = None
         self.bar: TaskID | None = None
+        self.sizes = ""
 
     def __enter__(self) -> Self:
         return self
@@ -109,12 +110,13 @@ class ConsoleObserver(QuietObserver):
         self._line(f"done before: {made}; delete {folder} to run again")
 
     def data(self, dataset: Dataset, target: str) -> None:
-        """Dataset, version, target, unit, size."""
-        unit = dataset.card.targets[target].unit
+        """Dataset, version, targets, units, size."""
+        learned = self.spec.learned if self.spec.beside else (target,)
+        targets = ", ".join(f"{name} ({dataset.card.targets[name].unit})" for name in learned)
         elements = len(set(dataset.crystals.numbers.tolist()) & set(range(1, len(symbols()) + 1)))
         self._line(
             f"gbench {__version__}",
-            f"{dataset.card.name}@{dataset.card.version} / {target} ({unit})",
+            f"{dataset.card.name}@{dataset.card.version} / {targets}",
             f"{len(dataset.crystals):,} crystals, {elements} elements",
         )
 
@@ -123,11 +125,14 @@ class ConsoleObserver(QuietObserver):
         return watched("measuring the split")
 
     def split(self, split: Split, card: SplitCard) -> None:
-        """Scheme, sizes, measured shift."""
+        """Scheme, sizes, measured shift; of several targets that of each."""
         described = ", ".join(_facts_of(self.spec.split, split))
         sizes = f"{len(split.train)} train  {len(split.val)} val  {len(split.test)} test"
-        self._line("split ", f"{self.spec.split.scheme} ({described})", sizes)
-        console.print(f"         {card.headline}", soft_wrap=True)
+        if sizes != self.sizes:
+            self.sizes = sizes
+            self._line("split ", f"{self.spec.split.scheme} ({described})", sizes)
+        about = f"{card.target}: " if self.spec.beside else ""
+        console.print(f"         {about}{card.headline}", soft_wrap=True)
 
     def building(self, crystals: int) -> AbstractContextManager[Advance]:
         """A bar where building takes its time."""
@@ -165,6 +170,8 @@ class ConsoleObserver(QuietObserver):
             self.best = epoch
         best = f"best {self.best.criterion:.4g} @ {self.best.epoch}"
         name = "MAE" if epoch.val_log_loss is None else "log loss"
+        # of several targets what chooses the epoch has no unit
+        name = f"mean scaled {name}" if epoch.val_maes and epoch.val_log_loss is None else name
         facts = f"val {name} {epoch.criterion:.4g}   {best}   {epoch.seconds:.2f} s/epoch"
         if self.progress is not None and self.bar is not None:
             self.progress.update(self.bar, completed=epoch.epoch, facts=facts)
@@ -172,7 +179,13 @@ class ConsoleObserver(QuietObserver):
         now = time.monotonic()
         if now - self.last_line >= PLAIN_SECONDS or epoch.epoch == self.epochs:
             self.last_line = now
-            console.print(f"train    {epoch.epoch}/{self.epochs} epochs   {facts}")
+            console.print(f"train    {epoch.epoch}/{self.epochs} epochs   {facts}{self._each(epoch)}", soft_wrap=True)
+
+    def _each(self, epoch: Epoch) -> str:
+        """The MAE of each of several targets, in its unit."""
+        if epoch.val_maes is None:
+            return ""
+        return "   MAE " + ", ".join(f"{t} {mae:.4g}" for t, mae in zip(self.spec.learned, epoch.val_maes, strict=True))
 
     def _line(self, *facts: Any) -> None:
         console.print("   ".join(str(fact) for fact in facts if fact), soft_wrap=True)

@@ -61,7 +61,8 @@ def report(result: Result, floors: list[Result], results: Path, tracked: str | N
         )
     unit = "" if main[0].unit == "1" else f" in {main[0].unit}"
     console.print()
-    console.print(f"test scores{unit}, {result.split.test if result.split else 0} crystals", style="dim")
+    about = f"{result.spec.target}, learned with {', '.join(result.spec.beside)}: " if result.spec.beside else ""
+    console.print(f"{about}test scores{unit}, {result.split.test if result.split else 0} crystals", style="dim")
     console.print(shown)
     if result.split is not None and result.split.leaks:
         console.print(f"marked as leaking: {result.split.why}", soft_wrap=True)
@@ -100,8 +101,8 @@ def other_splits(result: Result) -> list[str]:
     ]
 
 
-def report_folds(results: list[Result]) -> None:
-    """Main test score of each fold and their mean with a t interval."""
+def report_folds(results: list[Result], *, named: bool = False) -> None:
+    """Main test score of each fold and their mean with a t interval; ``named`` says of which target."""
     from scipy.stats import t
 
     shown = shown_scores(results[0])
@@ -111,8 +112,9 @@ def report_folds(results: list[Result]) -> None:
     seconds = sum(result.cost.train_seconds for result in results if result.cost)
     listed = "  ".join(f"{value:.{places}f}" for value in values)
     console.print()
+    about = f"{results[0].spec.target}   " if named else ""
     console.print(
-        f"{len(values)} folds   test {shown.title} {values.mean():.{places}f} ± {half:.{places}f} "
+        f"{about}{len(values)} folds   test {shown.title} {values.mean():.{places}f} ± {half:.{places}f} "
         f"{results[0].metrics[shown.name].unit} (95 % t interval over folds)   "
         f"folds {listed}   {seconds:.0f} s of training",
         soft_wrap=True,

@@ -30,7 +30,10 @@ def run(
         str | None,
         typer.Option("--dataset", "-d", help="A name of `gbench datasets list`.", autocompletion=complete.datasets),
     ] = None,
-    target: Annotated[str | None, typer.Option("--target", "-t", help="Default: the dataset's own.")] = None,
+    target: Annotated[
+        str | None,
+        typer.Option("--target", "-t", help="Default: the dataset's own. Several, as gap,homo: in one network."),
+    ] = None,
     split: Annotated[
         str | None,
         typer.Option("--split", "-s", help="Of `gbench splits list`, or `all`.", autocompletion=complete.schemes),
@@ -55,7 +58,11 @@ def run(
     floors: Annotated[bool, typer.Option(help="Also run trees, knn and dummy on the same split.")] = True,
     tracking: Annotated[bool, typer.Option(help="Mirror results to MLflow.")] = True,
 ) -> None:
-    """Train one model and compare it with the floors on the same test crystals."""
+    """Train one model and compare it with the floors on the same test crystals.
+
+    Several targets of one level are learned together by one network, and give a result and a table each; a model that
+    fits itself, as the floors do, learns them one after the other.
+    """
     from gbench.cli.report import report, report_folds
     from gbench.errors import SpecError
     from gbench.plugins import is_path
@@ -64,19 +71,23 @@ def run(
     chosen = {name: value for name, value in given.items() if value is not None}
     settings = [*(settings or []), *_framework_setting(model, framework)]
     if split == "all":
+        if _targets(chosen).get("beside"):
+            raise SpecError(f"--split all takes one target, not {target}; run it for each")
         from gbench.cli.every_split import run_every_split
 
         run_every_split(chosen, settings, results, allow_leak=allow_leak, as_json=as_json, tracking=tracking)
         return
     if spec is None:
-        specs = _specs(chosen, settings, fold or "0")
+        groups = _specs(chosen, settings, fold or "0")
     elif chosen.keys() - {"model"} or settings or fold or (model is not None and not is_path(model)):
         raise SpecError(AS_IT_WAS)
     else:
-        specs = [_read_spec(spec, results, model)]
+        groups = [_read_spec(spec, results, model).together()]
     done = []
-    for one in specs:
-        result = run_one(one, results, quiet=as_json, allow_leak=allow_leak)
+    for number, one in (numbered for group in groups for numbered in enumerate(group)):
+        # the first of those that are learned together has trained the others
+        quiet = as_json or (number > 0 and bool(one.beside))
+        result = run_one(one, results, quiet=quiet, allow_leak=allow_leak)
         beside = [] if as_json or not floors else run_floors(one, results)
         notes = [track_run(results / r.run_id, quiet=as_json) for r in (result, *beside)] if tracking else []
         done.append(result)
@@ -85,8 +96,10 @@ def run(
     if as_json:
         shown = [result.model_dump(mode="json") for result in done]
         print_json(shown[0] if len(shown) == 1 else shown)
-    elif len(done) > 1:
-        report_folds(done)
+    elif len(groups) > 1:
+        for one in groups[0]:
+            folds = [result for result in done if result.spec.target == one.target]
+            report_folds(folds, named=len(groups[0]) > 1)
 
 
 def _framework_setting(model: str | None, framework: str | None) -> list[str]:
@@ -111,15 +124,28 @@ def _framework_setting(model: str | None, framework: str | None) -> list[str]:
     raise SpecError(f"model {model!r} does not run on {framework}; with {framework}: {', '.join(able)}")
 
 
-def _specs(chosen: dict[str, Any], settings: list[str], fold: str) -> "list[RunSpec]":
+def _targets(chosen: dict[str, Any]) -> dict[str, Any]:
+    """What was chosen, with the targets of ``gap,homo`` taken apart; a target may have a comma in its own name."""
+    from gbench.choices import Choices
+    from gbench.registry import dataset_card
+
+    text = chosen.get("target")
+    if text is None or text in dataset_card(chosen.get("dataset", Choices.model_fields["dataset"].default)).targets:
+        return chosen
+    target, *beside = (name.strip() for name in text.split(","))
+    return {**chosen, "target": target, "beside": beside}
+
+
+def _specs(chosen: dict[str, Any], settings: list[str], fold: str) -> "list[tuple[RunSpec, ...]]":
+    """For each fold the specs of the targets."""
     from gbench.cards import validate
-    from gbench.choices import Choices, parse_overrides, resolve
+    from gbench.choices import Choices, parse_overrides, resolve_each
     from gbench.errors import SpecError
 
     if "model" not in chosen:
         raise SpecError("say which model to run: --model NAME (`gbench models list`), or --spec RUN_ID to repeat a run")
-    choices = validate(Choices, {**chosen, "overrides": parse_overrides(settings)}, "choices", SpecError)
-    return [resolve(choices.model_copy(update={"fold": number})) for number in _folds(fold, choices)]
+    choices = validate(Choices, {**_targets(chosen), "overrides": parse_overrides(settings)}, "choices", SpecError)
+    return [resolve_each(choices.model_copy(update={"fold": number})) for number in _folds(fold, choices)]
 
 
 def _folds(fold: str, choices: "Choices") -> list[int]:

@@ -86,7 +86,7 @@ def estimator(model: str, level: Level = "graph") -> Estimator:
     kind = model_class(model)
     if not issubclass(kind, Estimator):
         raise TypeError(f"{model} does not fit itself")
-    return kind(config_of(model), level, seed=0)
+    return kind(config_of(model), Head(level), seed=0)
 
 
 def graphs_of(model: str, crystals: Crystals) -> Graphs:

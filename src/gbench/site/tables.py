@@ -15,6 +15,8 @@ from gbench.spec import RunSpec
 from gbench.splitting import schemes
 
 DUMMY = "dummy"
+TOGETHER = "learned with"
+"""The setting that marks a network that learned other targets besides."""
 FIRST_DATASET: str = Choices.model_fields["dataset"].default
 ORDER: dict[Standing, int] = {"ranked": 0, "reference": 0, "partial": 1, "excluded": 2}
 Reasons = Mapping[str, str]
@@ -126,22 +128,25 @@ def _ranked(rows: Sequence[Row]) -> list[Row]:
 
 
 def _tell_apart(rows: Sequence[Row]) -> list[Row]:
-    """Rows of one model carry the settings in which they differ."""
+    """Rows of one model carry the settings in which they differ; one that learned other targets besides says so."""
     flat = [_settings(row.runs[0].result.spec) for row in rows]
     told = []
     for row, settings in zip(rows, flat, strict=True):
         peers = [other for other, peer in zip(flat, rows, strict=True) if peer.model == row.model]
         keys = sorted({key for peer in peers for key in peer})
         differing = [key for key in keys if any(peer.get(key) != settings.get(key) for peer in peers)]
+        differing += [TOGETHER] if settings.get(TOGETHER) and TOGETHER not in differing else []
         told.append(replace(row, settings=tuple((key, settings.get(key)) for key in differing)))
     return told
 
 
 def _settings(spec: RunSpec) -> dict[str, Any]:
-    """Model, graph and training settings under dotted keys, and the code of a model from outside."""
+    """Model, graph and training settings under dotted keys, the code of a model from outside, and targets besides."""
     parts = {"model": spec.config, "graph": spec.graph, "training": spec.training}
     # the same settings mean the same model only where the code is the same
     flat: dict[str, Any] = {"model code": spec.origin.sha256[:12]} if spec.origin else {}
+    if spec.beside:
+        flat[TOGETHER] = ", ".join(spec.beside)
     for section, part in parts.items():
         values = part if isinstance(part, dict) else part.model_dump(mode="json") if part else {}
         flat |= {f"{section}.{key}": value for key, value in values.items()}
