@@ -8,6 +8,7 @@ import filelock
 
 from gbench.cards import validate
 from gbench.choices import Choices, resolve
+from gbench.environment import environment
 from gbench.errors import DataError, SpecError, StorageError
 from gbench.evaluate import Outcome, evaluate, failure
 from gbench.model import Estimator, Head, Inputs, Model
@@ -101,6 +102,8 @@ def _run(spec: RunSpec, folder: Path, observer: Observer, *, allow_leak: bool) -
     # written first: `gbench run --spec` resumes from it
     with atomic_path(folder / SPEC_FILE) as temporary:
         temporary.write_text(spec.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    # found out now and remembered: the checkout may move on while training lasts, and memory may run out
+    environment()
     started = time.perf_counter()
     prepared: Prepared | None = None
     try:
