@@ -71,6 +71,10 @@ def advice(process: subprocess.CompletedProcess[str], size: int) -> int:
     return int(found[1])
 
 
+limited = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
+
+
+@limited
 @pytest.mark.parametrize(("model", "megabytes"), [("megnet", 20), ("alignn", 20), ("gru", 5)])
 def test_a_run_says_which_batch_to_try(tmp_path: Path, model: str, megabytes: int) -> None:
     # all 595 crystals there are make one batch
@@ -81,6 +85,7 @@ def test_a_run_says_which_batch_to_try(tmp_path: Path, model: str, megabytes: in
     assert result.error is not None and result.error.kind == "TrainingError"
 
 
+@limited
 def test_whoever_follows_the_advice_gets_there(tmp_path: Path) -> None:
     chosen, size = 5000, 595
     while (process := run(tmp_path, 150, "painn", f"training.batch_size={chosen}", "training.epochs=1")).returncode:
