@@ -1,6 +1,6 @@
 """What an epoch of every network costs, training and predicting, beside the networks of other libraries.
 
-    python -m benchmarks.speed.models [MODEL ...] [--rounds N] [--whole] [--dgl]
+    OMP_WAIT_POLICY=passive python -m benchmarks.speed.models [MODEL ...] [--rounds N] [--whole] [--dgl]
 
 2,400 five-atom perovskites (``GBENCH_MIRROR`` with cdvae/perov_5_val.csv: real ones), 12 neighbours within 8 Å, batches
 of 128, float32, the settings of each card. Networks take turns epoch by epoch, with one thread and with two. Memory is
