@@ -81,7 +81,7 @@ class Training:
 
     def epoch(self) -> None:
         """One pass over all crystals."""
-        for rows in torch.randperm(CRYSTALS, generator=self.generator).split(BATCH):
+        for rows in torch.randperm(len(self.tensors), generator=self.generator).split(BATCH):
             loss = F.l1_loss(self.network(self.tensors.batch(rows))[:, 0], self.labels[rows])
             self.optimizer.zero_grad()
             loss.backward()

@@ -1,5 +1,6 @@
 """What the speed scripts share: variants in turn, whole processes, one table."""
 
+import math
 import os
 import platform
 import subprocess
@@ -60,6 +61,24 @@ def process(command: Sequence[str], cwd: Path = ROOT, **variables: str) -> tuple
     # Linux counts in kB, macOS in bytes
     unit = 1e6 if platform.system() == "Darwin" else 1e3
     return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit), output
+
+
+def growth_mb(work: Callable[[], object]) -> float:
+    """MB that resident memory grows at most while ``work`` runs; NaN where the system does not say, as on macOS."""
+    forget = Path("/proc/self/clear_refs")
+    if not forget.exists():
+        work()
+        return math.nan
+    # the peak so far: building graphs may take more than training on them
+    forget.write_text("5")
+    before = _status_mb("VmRSS")
+    work()
+    return _status_mb("VmHWM") - before
+
+
+def _status_mb(name: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(name)) * 1024 / 1e6
 
 
 def typical(costs: Sequence[Cost]) -> Cost:

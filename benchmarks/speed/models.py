@@ -1,11 +1,14 @@
-"""What an epoch of every network costs, training and predicting, and PyG's own layers beside CGCNN and SchNet.
+"""What an epoch of every network costs, training and predicting, beside the networks of other libraries.
 
-    python -m benchmarks.speed.models [MODEL ...] [--rounds N] [--dgl]
+    OMP_WAIT_POLICY=passive python -m benchmarks.speed.models [MODEL ...] [--rounds N] [--whole] [--dgl]
 
 2,400 five-atom perovskites (``GBENCH_MIRROR`` with cdvae/perov_5_val.csv: real ones), 12 neighbours within 8 Å, batches
 of 128, float32, the settings of each card. Networks take turns epoch by epoch, with one thread and with two. Memory is
-the peak of a process of its own that trains one epoch, over that of one that only builds the graphs, of generated
-perovskites in both: reading CIFs would take more. ``--dgl`` runs those that can on DGL too.
+what the first epoch of training adds at most to a process of its own that holds the graphs (on Linux).
+
+Networks that look at distances alone are given atoms that are alike once, as in a run; ``--whole`` gives them every
+atom, as peers are given, so that layers are compared on the same numbers. ``--dgl`` runs those that can on DGL too.
+Peers that are not installed are left out, and named: `pip install --no-deps alignn pydantic-settings` for ALIGNN's.
 """
 
 import argparse
@@ -15,19 +18,18 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
-from torch_geometric.nn import SchNet as PyGSchNet
+from torch import nn
 
 from benchmarks.speed import cgcnn_epoch as common
-from benchmarks.speed.measure import Cost, in_turn, print_table, process, ratio, typical
-from gbench.batch import Batch, GraphTensors
-from gbench.choices import Choices, resolve
+from benchmarks.speed.measure import Cost, growth_mb, in_turn, print_table, process, ratio, typical
+from benchmarks.speed.peers import PEERS, ours
+from gbench.batch import GraphTensors
+from gbench.crystals import Crystals
 from gbench.graphs import build_graphs
-from gbench.model import Head, Model
+from gbench.model import Model
 from gbench.registry import model_card, model_class, model_names
 
 THREADS = (1, 2)
-PEERS = {"PyG CGConv": "cgcnn", "PyG SchNet": "schnet"}
 
 
 class Timed(NamedTuple):
@@ -37,48 +39,36 @@ class Timed(NamedTuple):
     predict: list[Cost]
 
 
-class SchNetPeer(nn.Module):
-    """PyG's SchNet with our card's settings, on our edges."""
+class Graphs(NamedTuple):
+    """What networks are given."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        config = resolve(Choices(model="schnet")).config
-        self.batch: Batch | None = None
-        self.network = PyGSchNet(
-            config["hidden"], config["filters"], config["layers"], config["basis"], config["basis_stop"],
-            interaction_graph=self._edges, readout="mean",
-        )  # fmt: skip
+    whole: GraphTensors
+    distances: GraphTensors
+    """Atoms that distances do not tell apart, once."""
+    angles: GraphTensors
+    """Atoms and edges that distances and angles do not tell apart, once."""
 
-    def _edges(self, *_: Tensor) -> tuple[Tensor, Tensor]:
-        if self.batch is None:
-            raise RuntimeError("no batch")
-        return self.batch.edge_index, self.batch.distance
+    @classmethod
+    def of(cls, crystals: Crystals, *, whole: bool) -> "Graphs":
+        """``whole``: every atom, for every network."""
+        graphs = build_graphs(crystals, common.GRAPH)
+        every_atom = GraphTensors(graphs)
+        if whole:
+            return cls(every_atom, every_atom, every_atom)
+        return cls(every_atom, GraphTensors(graphs, merge="distances"), GraphTensors(graphs, merge="angles"))
 
-    def forward(self, batch: Batch) -> Tensor:
-        """(graphs, 1)"""
-        self.batch = batch
-        out: Tensor = self.network(batch.numbers, batch.positions, batch.graph_of_atom)
-        return out
+    def given_to(self, model: nn.Module) -> GraphTensors:
+        """What a network is given in a run."""
+        sees = model.sees if isinstance(model, Model) else None
+        return self.whole if sees is None else {"distances": self.distances, "angles": self.angles}[sees]
 
 
 def network(name: str) -> nn.Module:
     """A card's network ("gcn", or "gcn on DGL"), or a peer."""
-    if name == "PyG CGConv":
-        return common.Peer("gates")
-    if name == "PyG SchNet":
-        return SchNetPeer()
-    model, _, framework = name.partition(" on ")
-    kind = model_class(model)
-    if not issubclass(kind, Model):
-        raise TypeError(f"{model} is not a network")
-    config = resolve(Choices(model=model)).config
-    return kind(kind.Config.model_validate({**config, **({"framework": "dgl"} if framework else {})}), Head())
-
-
-def tensors() -> tuple[GraphTensors, str]:
-    """The graphs, and where their crystals come from."""
-    crystals, source = common.perovskites()
-    return GraphTensors(build_graphs(crystals, common.GRAPH)), source
+    if name in PEERS:
+        return PEERS[name].build()
+    card, _, framework = name.partition(" on ")
+    return ours(card, **({"framework": "dgl"} if framework else {}))
 
 
 def predicting(model: nn.Module, graphs: GraphTensors) -> Callable[[], None]:
@@ -87,46 +77,61 @@ def predicting(model: nn.Module, graphs: GraphTensors) -> Callable[[], None]:
     def epoch() -> None:
         model.eval()
         with torch.no_grad():
-            for rows in torch.arange(common.CRYSTALS).split(common.BATCH):
+            for rows in torch.arange(len(graphs)).split(common.BATCH):
                 model(graphs.batch(rows))
         model.train()
 
     return epoch
 
 
-def timed(names: list[str], graphs: GraphTensors, rounds: int) -> dict[str, Timed]:
+def timed(names: list[str], graphs: Graphs, rounds: int) -> dict[str, Timed]:
     """Costs of epochs."""
     models = {name: network(name) for name in names}
     labels = torch.randn(common.CRYSTALS)
-    train = in_turn({n: common.Training(model, graphs, labels).epoch for n, model in models.items()}, rounds)
-    predict = in_turn({n: predicting(model, graphs) for n, model in models.items()}, rounds)
+    given = {name: graphs.given_to(model) for name, model in models.items()}
+    train = in_turn({n: common.Training(model, given[n], labels).epoch for n, model in models.items()}, rounds)
+    predict = in_turn({n: predicting(model, given[n]) for n, model in models.items()}, rounds)
     return {name: Timed(train[name], predict[name]) for name in names}
 
 
-def peak_mb(name: str) -> float:
-    """Peak memory of a process that trains one epoch; without a name, of one that builds the graphs."""
-    return process([sys.executable, "-m", "benchmarks.speed.models", "--alone", name], OMP_NUM_THREADS="1")[0].peak_mb
+def peak_mb(name: str, *options: str) -> float:
+    """Memory that an epoch of training takes, in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.speed.models", "--alone", name, *options]
+    return float(process(command, OMP_NUM_THREADS="1")[1].split()[-1])
 
 
-def alone(name: str) -> None:
-    """One epoch, for its memory; none without a name."""
-    graphs = GraphTensors(build_graphs(common.generated(), common.GRAPH))
-    if name:
-        common.Training(network(name), graphs, torch.randn(common.CRYSTALS)).epoch()
+def alone(name: str, *, whole: bool) -> None:
+    """Print that of this process."""
+    graphs, model = Graphs.of(common.generated(), whole=whole), network(name)
+    given = graphs.given_to(model)
+    print(growth_mb(common.Training(model, given, torch.randn(len(given))).epoch))
 
 
 def rows(found: dict[str, Timed], memory: dict[str, float]) -> list[list[str]]:
     """The table's cells."""
     cells = []
     for name, costs in found.items():
-        ours = found.get(PEERS.get(name, ""))
+        own = found.get(PEERS[name].card) if name in PEERS else None
         cells.append([name])
-        for part, own in zip(costs, ours or (None, None), strict=True):
+        for part, against in zip(costs, own or (None, None), strict=True):
             seconds = typical(part)
             cells[-1] += [f"{seconds.wall:.2f}", f"{seconds.cpu:.2f}", f"{common.CRYSTALS / seconds.wall:,.0f}"]
-            cells[-1].append(f"{ratio(part, own):.2f}" if own else "")
+            cells[-1].append(f"{ratio(part, against):.2f}" if against else "")
         cells[-1].append(f"{memory[name]:.0f}")
     return cells
+
+
+def chosen(models: list[str], *, dgl: bool) -> list[str]:
+    """The networks to time: of the cards named, or of all, and their peers."""
+    names = models or [name for name in model_names() if issubclass(model_class(name), Model)]
+    on_dgl = [f"{name} on DGL" for name in names if dgl and model_card(name).dgl]
+    peers = []
+    for title, peer in PEERS.items():
+        if peer.card in names and (missing := peer.missing()):
+            print(f"{title} is left out: {', '.join(missing)} not installed")
+        elif peer.card in names:
+            peers.append(title)
+    return [*names, *on_dgl, *peers]
 
 
 def main() -> None:
@@ -134,6 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("models", nargs="*")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--whole", action="store_true")
     parser.add_argument("--dgl", action="store_true")
     parser.add_argument("--alone", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -142,19 +148,18 @@ def main() -> None:
     torch.manual_seed(0)
     if given.alone is not None:
         torch.set_num_threads(1)
-        alone(given.alone)
+        alone(given.alone, whole=given.whole)
         return
-    names = given.models or [name for name in model_names() if issubclass(model_class(name), Model)]
-    names += [f"{name} on DGL" for name in names if given.dgl and model_card(name).dgl]
-    names += [peer for peer, name in PEERS.items() if name in names]
-    graphs, source = tensors()
-    bare = peak_mb("")
-    memory = {name: peak_mb(name) - bare for name in names}
+    names = chosen(given.models, dgl=given.dgl)
+    crystals, source = common.perovskites()
+    graphs, options = Graphs.of(crystals, whole=given.whole), ["--whole"] * given.whole
+    memory = {name: peak_mb(name, *options) for name in names}
     columns = [f"{kind} {unit}" for kind in ("train", "predict") for unit in ("s", "CPU s", "crystals/s", "x ours")]
+    edges = f"{len(graphs.whole.vector)} edges, {len(graphs.merged.vector)} where alike atoms are held once"
     for threads in THREADS:
         torch.set_num_threads(threads)
-        title = f"One epoch, {threads} thread{'s' * (threads > 1)}; {source}, {len(graphs.vector)} edges"
-        print_table(title, ["network", *columns, "peak MB"], rows(timed(names, graphs, given.rounds), memory))
+        title = f"One epoch, {threads} thread{'s' * (threads > 1)}; {source}, {edges}"
+        print_table(title, ["network", *columns, "MB"], rows(timed(names, graphs, given.rounds), memory))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import filelock
 from gbench.batch import import_dgl
 from gbench.cards import validate
 from gbench.choices import Choices, resolve
+from gbench.environment import environment
 from gbench.errors import DataError, SpecError, StorageError
 from gbench.evaluate import Outcome, evaluate, failure
 from gbench.model import Estimator, Head, Inputs, Model
@@ -140,6 +141,8 @@ def _begin(spec: RunSpec, folder: Path) -> None:
     # written first: `gbench run --spec` resumes from it
     with atomic_path(folder / SPEC_FILE) as temporary:
         temporary.write_text(spec.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    # found out now and remembered: the checkout may move on while training lasts, and memory may run out
+    environment()
 
 
 def _remove_leftovers(folder: Path) -> None:

@@ -17,6 +17,7 @@ from gbench.averages import Averages
 from gbench.batch import Batch
 from gbench.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from gbench.errors import TrainingError
+from gbench.memory import enough_memory
 from gbench.model import Model
 from gbench.schedule import rate_at
 from gbench.spec import Training
@@ -106,7 +107,7 @@ def fit(
     raises. Test rows are never touched.
 
     Raises:
-        TrainingError: the loss is NaN or infinite.
+        TrainingError: the loss is NaN or infinite, or memory ran out; the last checkpoint stays.
         Interrupted: ``stop`` was true.
     """
     # the generator state of the process is put back: nothing here is global
@@ -116,10 +117,14 @@ def fit(
 
 
 def predict(fitted: Fit, task: Task, rows: NDArray[np.int64], batch_size: int) -> NDArray[np.float64]:
-    """(items,) predictions in the unit of the target, for the items of ``rows`` in order; probabilities of class 1."""
+    """(items,) predictions in the unit of the target, for the items of ``rows`` in order; probabilities of class 1.
+
+    Raises:
+        TrainingError: memory ran out.
+    """
     fitted.model.eval()
     chosen = torch.as_tensor(rows)
-    with torch.no_grad():
+    with torch.no_grad(), enough_memory("predicting", min(batch_size, len(rows))):
         parts = [fitted.model(task.tensors.batch(chunk)).double() for chunk in chosen.split(batch_size)]
     outputs = torch.cat(parts)[:, fitted.output, None]
     if task.classify:
@@ -146,6 +151,9 @@ class Loop:
         self.batches = math.ceil(len(self.rows) / settings.batch_size)
         self.steps = self.batches * settings.epochs
         self.validator = Validator(task, self.scales, self.scaled_labels, settings.batch_size)
+        self.largest_batch = max(
+            math.ceil(len(self.rows) / self.batches), min(settings.batch_size, len(task.split.val))
+        )
         self.step = 0
         self.loss_sum, self.loss_items = 0.0, 0
         self.elapsed = 0.0
@@ -161,9 +169,10 @@ class Loop:
         saved = time.perf_counter()
         while self.step < self.steps and not self._out_of_patience():
             started = time.perf_counter()
-            self._train_step()
-            ended = self.step % self.batches == 0
-            validation = self._validate() if ended else None
+            with enough_memory("training", self.largest_batch):
+                self._train_step()
+                ended = self.step % self.batches == 0
+                validation = self._validate() if ended else None
             self.elapsed += time.perf_counter() - started
             if validation is not None:
                 observe(self._end_epoch(validation))
