@@ -137,7 +137,7 @@ def test_the_checkpoint_stays_and_training_goes_on_from_it(
 
 
 def test_predicting_says_it_too(task: Task) -> None:
-    fitted = Fit(build(CONFIG, calls=2), task.scales()[0], 1)
+    fitted = Fit(build(CONFIG, calls=2), tuple(task.scales()), 1)
     rows = task.split.test[:7]
     with pytest.raises(TrainingError, match="while predicting with 4 crystals in a batch; try .*batch_size=2$"):
         predict(fitted, task, rows, 4)

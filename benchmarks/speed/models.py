@@ -155,7 +155,7 @@ def main() -> None:
     graphs, options = Graphs.of(crystals, whole=given.whole), ["--whole"] * given.whole
     memory = {name: peak_mb(name, *options) for name in names}
     columns = [f"{kind} {unit}" for kind in ("train", "predict") for unit in ("s", "CPU s", "crystals/s", "x ours")]
-    edges = f"{len(graphs.whole.vector)} edges, {len(graphs.merged.vector)} where alike atoms are held once"
+    edges = f"{len(graphs.whole.vector)} edges, {len(graphs.distances.vector)} where alike atoms are held once"
     for threads in THREADS:
         torch.set_num_threads(threads)
         title = f"One epoch, {threads} thread{'s' * (threads > 1)}; {source}, {edges}"
