@@ -148,7 +148,8 @@ def test_a_pair_has_one_value_both_ways_unless_it_is_directed(name: str, directe
 @settings(max_examples=50, deadline=None)
 def test_turning_pairs_around_leaves_undirected_features_alone(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    pairs, image = rng.integers(0, 3, (5, 2)), rng.integers(-2, 3, (5, 3))
+    first, image = rng.integers(0, 3, 5), rng.integers(-2, 3, (5, 3))
+    pairs = np.stack([first, (first + rng.integers(1, 3, 5)) % 3], axis=1)
     record = {**crystal([11, 17, 8], rng.normal(0, 1, (3, 3)), 4 * np.eye(3) + rng.normal(0, 0.3, (3, 3)))}
     crystals = Crystals.build([{**record, "pairs": pairs, "pair_image": image}])
     of_sites, every = rng.normal(0, 1, (3, 4)), np.arange(5)

@@ -205,14 +205,15 @@ COMMAND = [sys.executable, "-c", "from gbench.cli import main; main()", "run", "
 SETTINGS = ["--set", "training.epochs=30", "--set", "model.hidden=8", "--json", "--no-floors", "--no-tracking"]
 
 
-def test_kill_9_in_the_middle_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("targets", ["e_form", "e_form,gap"])
+def test_kill_9_in_the_middle_changes_nothing(targets: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A real process killed at random moments; its successor must end with the very bytes of an undisturbed run."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     # a checkpoint every step, so that kills land between, before and while writing them
     code = COMMAND[2].replace(
         "from gbench.cli", "import gbench.train; gbench.train.CHECKPOINT_SECONDS = 0; from gbench.cli"
     )
-    command = [*COMMAND[:2], code, *COMMAND[3:], *SETTINGS]
+    command = [*COMMAND[:2], code, *COMMAND[3:], *SETTINGS, "--target", targets]
     whole = subprocess.run([*command, "--results", str(tmp_path / "whole")], capture_output=True, text=True)
     assert whole.returncode == 0, whole.stderr
     dice = random.Random(1)
@@ -228,10 +229,12 @@ def test_kill_9_in_the_middle_changes_nothing(tmp_path: Path, monkeypatch: pytes
     last = subprocess.run([*command, "--results", str(tmp_path / "part")], capture_output=True, text=True)
     assert last.returncode == 0, last.stderr
     assert kills > 0
-    (ours,), (theirs,) = (list((tmp_path / name).glob("*/")) for name in ("whole", "part"))
-    for name in ("weights.safetensors", "predictions.parquet"):
-        assert (ours / name).read_bytes() == (theirs / name).read_bytes()
-    assert sorted(path.name for path in theirs.iterdir()) == sorted(path.name for path in ours.iterdir())
+    runs = sorted(path.name for path in (tmp_path / "whole").glob("*/"))
+    assert len(runs) == len(targets.split(","))
+    for ours, theirs in ((tmp_path / "whole" / run, tmp_path / "part" / run) for run in runs):
+        for name in ("weights.safetensors", "predictions.parquet"):
+            assert (ours / name).read_bytes() == (theirs / name).read_bytes()
+        assert sorted(path.name for path in theirs.iterdir()) == sorted(path.name for path in ours.iterdir())
 
 
 def wait_for_checkpoint(results: Path, process: "subprocess.Popen[bytes]") -> None:

@@ -7,7 +7,7 @@ from functools import reduce
 import numpy as np
 import torch
 
-from gbench.audit import SplitCard, get_card
+from gbench.audit import Facts, SplitCard, get_card
 from gbench.batch import GraphTensors
 from gbench.cards import Target
 from gbench.crystals import FloatArray, IntArray
@@ -70,10 +70,9 @@ def prepare(spec: RunSpec, observer: Observer, *, allow_leak: bool = False) -> P
             f"install the gbench that made the spec, or run without --spec"
         )
     observer.data(dataset, spec.target)
-    whole = get_split(dataset, spec.split)
+    whole, facts = get_split(dataset, spec.split), Facts(dataset)
     own, *beside = (
-        _measured(spec, dataset, whole, target, observer, allow_leak=allow_leak)
-        for target in (spec.target, *spec.beside)
+        _measured(spec, facts, whole, target, observer, allow_leak=allow_leak) for target in (spec.target, *spec.beside)
     )
     if spec.graph is None:
         return replace(own, beside=tuple(beside))
@@ -85,12 +84,13 @@ def prepare(spec: RunSpec, observer: Observer, *, allow_leak: bool = False) -> P
 
 
 def _measured(
-    spec: RunSpec, dataset: Dataset, whole: Split, target: str, observer: Observer, *, allow_leak: bool
+    spec: RunSpec, facts: Facts, whole: Split, target: str, observer: Observer, *, allow_leak: bool
 ) -> Prepared:
     """What a target's labels leave of the split, measured; without graphs."""
+    dataset = facts.dataset
     split = labelled(whole, dataset.labelled_rows(target), target)
     with observer.measuring() as progress:
-        card = get_card(dataset, split, spec.split, target, progress=progress)
+        card = get_card(facts, split, spec.split, target, progress=progress)
     observer.split(split, card)
     if card.verdict == "leak":
         check_leak(spec, card.why, allow_leak=allow_leak)
