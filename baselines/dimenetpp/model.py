@@ -17,7 +17,7 @@ from gbench.nn.basis import BasisKind, EnvelopeKind
 from gbench.nn.heads import Readout
 from gbench.nn.mlp import MLP
 from gbench.nn.network import Network, NetworkConfig, Size
-from gbench.nn.norms import norm_layer
+from gbench.nn.norms import norm_layer, normalise
 from gbench.nn.options import ConnectionOptions
 from gbench.nn.segments import gather, segment_sum
 from gbench.nn.spherical import SphericalBasis
@@ -208,11 +208,11 @@ class DimeNetPP(Network[DimeNetPPConfig]):
         h = self.embedding(batch.numbers)
         m = self.embed_messages(h, geometry.radial, batch)
         # an atom with no neighbour inside the envelope still has its element
-        states = [self.own_state(h)]
+        states, copies = [self.own_state(h)], batch.copies and batch.copies.atoms
         for number, (output, norm) in enumerate(zip(self.outputs, self.norms, strict=True)):
             if number:
                 m = self.interactions[number - 1](m, geometry)
-            added = norm(output(m, geometry.radial, batch))
+            added = normalise(norm, output(m, geometry.radial, batch), copies)
             states.append(self.config.with_first(states[-1] + added, states[0]))
         return states
 
