@@ -11,6 +11,7 @@ from gbench.cards import Frozen
 from gbench.choices import Choices, resolve
 from gbench.content import content
 from gbench.errors import GbenchError
+from gbench.members import together
 from gbench.model import Head, Model
 from gbench.registry import dataset_card, model_card, model_class
 from gbench.result import RESULT_FILE, Result, read_result
@@ -87,8 +88,9 @@ def facts_of(model: str, dataset: str | None = None, results: Iterable[Result] |
     parameters, reach = None, None
     if issubclass(kind, Model):
         target = dataset_card(spec.dataset).targets[spec.target]
+        config, head = kind.Config.model_validate(spec.config), Head(target.level, directed=target.directed)
         with torch.random.fork_rng(devices=[]):
-            made = kind(kind.Config.model_validate(spec.config), Head(target.level, directed=target.directed))
+            made = together(lambda: kind(config, head), spec.training.members if spec.training else 1)
         parameters = made.n_parameters
         reach = receptive_field(made, spec)
     found = training_times(model, published(spec.model) if results is None else results)

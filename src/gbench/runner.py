@@ -12,6 +12,7 @@ from gbench.choices import Choices, resolve
 from gbench.environment import environment
 from gbench.errors import DataError, SpecError, StorageError
 from gbench.evaluate import Outcome, evaluate, failure
+from gbench.members import together
 from gbench.model import Estimator, Head, Inputs, Model
 from gbench.observer import Observer
 from gbench.prepare import Prepared, check_leak, make_task, prepare
@@ -163,7 +164,8 @@ def _train(spec: RunSpec, prepared: Prepared, checkpoint: Path, observer: Observ
     task, training = make_task(prepared, kind), spec.training
 
     def build() -> Model:
-        network = kind(config, Head(about.level, task.outputs, about.directed))
+        head = Head(about.level, task.outputs, about.directed)
+        network: Model = together(lambda: kind(config, head), training.members)
         observer.model(network, training)
         return network
 

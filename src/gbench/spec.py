@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from gbench.cards import Frozen, Settings, Sha256
+from gbench.cards import Frozen, Options, Settings, Sha256
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -146,8 +146,10 @@ AnySplit = Annotated[SerializeAsAny[SplitSpec], BeforeValidator(_parse_split)]
 """A :class:`SplitSpec` of any scheme."""
 
 
-class Training(Frozen):
+class Training(Options):
     """Settings of the training loop."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"members"})
 
     epochs: Annotated[int, Field(ge=1)] = 200
     batch_size: Annotated[int, Field(ge=1)] = 64
@@ -163,6 +165,8 @@ class Training(Frozen):
     """Decay per step of the averaged weights that are evaluated; 0 evaluates the weights themselves."""
     patience: Annotated[int, Field(ge=1)] | None = None
     """Epochs without a better validation error after which training stops; None trains to the end."""
+    members: Annotated[int, Field(ge=1, le=100)] = 1
+    """Networks that learn side by side and whose predictions are averaged (:mod:`gbench.members`)."""
 
 
 class Origin(Frozen):

@@ -192,11 +192,13 @@ class Loop:
         rows = self._rows_of_step()
         prediction = self._forward(self.task.tensors.batch(rows))
         label = self.scaled_labels[self.task.items(rows)]
-        if prediction.shape != label.shape:
+        if prediction.shape[-2:] != label.shape:
             raise TrainingError(
                 f"the model gives outputs of shape {tuple(prediction.shape)}, labels have {tuple(label.shape)}; it is "
                 "to give head.outputs numbers for each item of head.level"
             )
+        # each of several members answers for itself
+        label = label.expand_as(prediction)
         known = ~torch.isnan(label)
         if not known.any():
             # a batch may hold no labelled site; a step of zero gradient would still decay the weights
@@ -210,7 +212,8 @@ class Loop:
                 f"lower the rate, e.g. --set training.learning_rate={self.settings.learning_rate / 4:g}"
             )
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        # as if each member were alone
+        (loss * self.settings.members).backward()
         if self.settings.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm)
         self.optimizer.step()

@@ -4,34 +4,17 @@ What atoms start from, how distances are seen, and how a layer's update is conne
 in :mod:`gbench.nn.heads`.
 """
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated
 
 import torch
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 from torch import Tensor, nn
 
 from gbench.batch import Batch
-from gbench.cards import Frozen
+from gbench.cards import Options
 from gbench.nn.atoms import AtomEncoder
 from gbench.nn.basis import BasisKind, EnvelopeKind, envelope
 from gbench.nn.norms import NormKind, normalise
-
-
-class Options(Frozen):
-    """Settings, some of which a model got after its first results."""
-
-    later: ClassVar[frozenset[str]] = frozenset()
-    """Settings that are written only where they are not the default: specs from before them keep their hashes."""
-
-    @model_serializer(mode="wrap")
-    def _without_later_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        written: dict[str, Any] = serialize(self)
-        fields = type(self).model_fields
-        return {
-            key: value
-            for key, value in written.items()
-            if key not in self.later or getattr(self, key) != fields[key].default
-        }
 
 
 class AtomOptions(Options):
