@@ -48,6 +48,7 @@ OPTIONS: list[dict[str, object]] = [
     {"head": 16},
     {"activation": "relu"},
     {"basis_kind": "gaussian", "basis": 12},
+    {"basis_kind": "gaussian", "basis_width": 0.3},
     {"basis_kind": "bessel", "basis": 8, "basis_stop": 5.0},
     {"envelope": "none"},
     {"envelope": "cosine", "basis_stop": 5.0},

@@ -27,7 +27,7 @@ from gbench.quotient import Sight
 class ALIGNNConfig(NetworkConfig, ConnectionOptions):
     """Settings of :class:`ALIGNN`; smaller than the paper's, which has hidden 256, layers 4 and gcn_layers 4."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"residual", "initial_residual"})
+    later: ClassVar[frozenset[str]] = frozenset({"residual", "initial_residual", "basis_width", "angle_width"})
     layers: Size = 2
     """Convolutions on the line graph, each followed by one on the crystal graph."""
     gcn_layers: Annotated[int, Field(ge=0)] = 2
@@ -36,6 +36,8 @@ class ALIGNNConfig(NetworkConfig, ConnectionOptions):
     """Width between a basis and the first edge and angle states."""
     angle_basis: Annotated[int, Field(ge=2)] = 40
     """Gaussians of the cosine, from -1 to 1."""
+    angle_width: Annotated[float, Field(gt=0)] | None = None
+    """Of those Gaussians: their spacing unless given."""
     norm: NormKind = "layer"
     """Of nodes, edges and angles, inside each convolution; the paper has ``batch``."""
     activation: Activation = "silu"
@@ -88,7 +90,7 @@ class ALIGNN(Network[ALIGNNConfig]):
     def __init__(self, config: ALIGNNConfig, head: Head) -> None:
         super().__init__(config, head)
         activation = ACTIVATIONS[config.activation]
-        self.angle_basis = GaussianBasis(1.0, config.angle_basis, start=-1.0)
+        self.angle_basis = GaussianBasis(1.0, config.angle_basis, start=-1.0, width=config.angle_width)
         self.encode_edges = MLP([config.basis, config.embedding, config.hidden], activation, final=True)
         self.encode_angles = MLP([config.angle_basis, config.embedding, config.hidden], activation, final=True)
         self.layers = nn.ModuleList(ALIGNNLayer(config) for _ in range(config.layers))

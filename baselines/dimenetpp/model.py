@@ -31,7 +31,7 @@ class DimeNetPPConfig(NetworkConfig, ConnectionOptions):
     what the ``norm`` is of is what each of these adds.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"residual", "norm", "initial_residual"})
+    later: ClassVar[frozenset[str]] = frozenset({"residual", "norm", "initial_residual", "basis_width"})
     hidden: Size = 64
     """Width of the messages (128)."""
     layers: Size = 3

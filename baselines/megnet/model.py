@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from gbench.batch import Batch
 from gbench.model import Head, Model
-from gbench.nn.basis import BesselBasis, GaussianBasis
 from gbench.nn.heads import Pool, Readout, ReadoutKind, Set2Set
 from gbench.nn.mlp import MLP
 from gbench.nn.norms import norm_layer
@@ -46,8 +45,8 @@ class MEGNetConfig(AtomOptions, DistanceOptions, ConnectionOptions):
     basis: Annotated[int, Field(ge=2)] = 100
     basis_stop: Annotated[float, Field(gt=0)] = 5.0
     """Å"""
-    basis_width: Annotated[float, Field(gt=0)] = 0.5
-    """Å; of Gaussians"""
+    basis_width: Annotated[float, Field(gt=0)] | None = 0.5
+    """Å; of Gaussians: their spacing where it is None."""
     readout: ReadoutKind = "set2set"
     """Over the atoms of a crystal, and over its bonds."""
     set2set_steps: Size = 3
@@ -77,13 +76,6 @@ class States(NamedTuple):
 def dense_layers(inputs: int, config: MEGNetConfig) -> MLP:
     """Two dense layers to the width of the states, each followed by the activation."""
     return MLP([inputs, config.width, config.state], ACTIVATIONS[config.activation], final=True)
-
-
-def radial_basis(config: MEGNetConfig) -> GaussianBasis | BesselBasis:
-    """Distances, as edges start from them; the width of Gaussians is not their spacing."""
-    if config.basis_kind == "bessel":
-        return BesselBasis(config.basis_stop, config.basis)
-    return GaussianBasis(config.basis_stop, config.basis, width=config.basis_width)
 
 
 def pool(config: MEGNetConfig) -> Pool | Set2Set:
@@ -189,7 +181,7 @@ class MEGNet(Model):
         self.config, self.level = config, head.level
         state = config.state
         self.embedding = config.encoder(config.embedding)
-        self.basis = radial_basis(config)
+        self.basis = config.radial_basis()
         self.encode_nodes = dense_layers(config.embedding, config)
         self.encode_edges = dense_layers(config.basis, config)
         # the paper starts the global state of a crystal at zero

@@ -40,7 +40,7 @@ class NequIPConfig(NetworkConfig, ConnectionOptions):
     The ``norm`` is of even scalars alone: other irreps would no longer turn with the crystal.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"residual", "norm", "initial_residual"})
+    later: ClassVar[frozenset[str]] = frozenset({"residual", "norm", "initial_residual", "basis_width"})
     residual: bool = False
     """Whether a layer's input is added where it has the same irrep; the paper's self-connection mixes it in instead."""
     hidden: Size = 32

@@ -30,7 +30,7 @@ class PaiNNConfig(NetworkConfig, ConnectionOptions):
     number, would no longer turn with the crystal.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"residual", "norm", "initial_residual"})
+    later: ClassVar[frozenset[str]] = frozenset({"residual", "norm", "initial_residual", "basis_width"})
     basis: Annotated[int, Field(ge=2)] = 20
     basis_kind: BasisKind = "bessel"
     basis_stop: Annotated[float, Field(gt=0)] = 5.0

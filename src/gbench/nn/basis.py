@@ -59,12 +59,6 @@ class BesselBasis(nn.Module):
         return math.sqrt(2 / self.stop) * torch.sin(d * self.frequencies) / d * inside
 
 
-RADIAL_BASES: dict[BasisKind, type[GaussianBasis] | type[BesselBasis]] = {
-    "gaussian": GaussianBasis,
-    "bessel": BesselBasis,
-}
-
-
 def envelope(kind: EnvelopeKind, distance: Tensor, stop: float) -> Tensor | None:
     r"""(edges,) weight of an edge, 1 at distance 0 and 0 from ``stop`` on; None for ``none``.
 

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from gbench.batch import Batch
 from gbench.model import Head, Model
-from gbench.nn.basis import RADIAL_BASES
 from gbench.nn.heads import ReadoutKind
 from gbench.nn.options import AtomOptions, DistanceOptions
 
@@ -38,7 +37,7 @@ class Network(Model, Generic[ConfigT]):
         super().__init__(config, head)
         self.config = config
         self.embedding = config.encoder(config.hidden)
-        self.basis = RADIAL_BASES[config.basis_kind](config.basis_stop, config.basis)
+        self.basis = config.radial_basis()
 
     @property
     def hops(self) -> int:

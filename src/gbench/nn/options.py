@@ -4,7 +4,7 @@ What atoms start from, how distances are seen, and how a layer's update is conne
 in :mod:`gbench.nn.heads`.
 """
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gbench.batch import Batch
 from gbench.cards import Options
 from gbench.nn.atoms import AtomEncoder
-from gbench.nn.basis import BasisKind, EnvelopeKind, envelope
+from gbench.nn.basis import BasisKind, BesselBasis, EnvelopeKind, GaussianBasis, envelope
 from gbench.nn.norms import NormKind, normalise
 
 
@@ -35,13 +35,22 @@ class AtomOptions(Options):
 class DistanceOptions(Options):
     """How edges see their length."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"basis_width"})
     basis: Annotated[int, Field(ge=2)] = 41
     """Radial functions from 0 to ``basis_stop``."""
     basis_kind: BasisKind = "gaussian"
     basis_stop: Annotated[float, Field(gt=0)] = 8.0
     """Å"""
+    basis_width: Annotated[float, Field(gt=0)] | None = None
+    """Å; of Gaussians: their spacing unless given. Wide ones make what is learned smooth in the distance."""
     envelope: EnvelopeKind = "none"
     """Smooth fall of an edge's weight to 0 at ``basis_stop``; set that to the cut-off of the graph."""
+
+    def radial_basis(self) -> GaussianBasis | BesselBasis:
+        """What distances are expanded in."""
+        if self.basis_kind == "bessel":
+            return BesselBasis(self.basis_stop, self.basis)
+        return GaussianBasis(self.basis_stop, self.basis, width=self.basis_width)
 
     def edge_weight(self, batch: Batch) -> Tensor | None:
         """(edges,) the envelope; None where there is none."""
