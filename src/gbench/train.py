@@ -109,7 +109,7 @@ def fit(
     raises. Test rows are never touched.
 
     Raises:
-        TrainingError: the loss or the validation error is NaN or infinite, or memory ran out; the last checkpoint stays.
+        TrainingError: loss or validation error are NaN or infinite, or memory ran out; the last checkpoint stays.
         DataError: the checkpoint is damaged, or of other code of the model.
         Interrupted: ``stop`` was true.
     """
