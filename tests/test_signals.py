@@ -21,8 +21,6 @@ from gbench.cli.progress import ConsoleObserver
 from gbench.result import read_result
 
 TINY = ["--model", "cgcnn", "--split", "formula", "--set", "training.epochs=3", "--set", "model.hidden=8"]
-STEPS = 30
-"""Of such a training."""
 
 
 def run(results: Path, *arguments: str) -> int:
@@ -139,16 +137,8 @@ def test_a_signal_writes_a_checkpoint_and_prints_the_command_that_resumes(
     sent: signal.Signals, code: int, tmp_path: Path
 ) -> None:
     """A real process."""
-    command = [
-        sys.executable,
-        "-c",
-        "from gbench.cli import main; main()",
-        "run",
-        *TINY,
-        "--no-floors",
-        "--no-tracking",
-    ]
-    command += ["--set", "training.epochs=100000", "--results", str(tmp_path)]
+    command = [sys.executable, "-c", "from gbench.cli import main; main()", "run", *TINY, "--results", str(tmp_path)]
+    command += ["--set", "training.epochs=100000", "--no-floors", "--no-tracking"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None

@@ -1,5 +1,8 @@
 """Training is reproducible to the last bit, resumable anywhere, and blind to test labels."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -7,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from jointly import CGCNN
+from laws import NETWORKS
 
 from gbench.choices import Choices, resolve
 from gbench.dataset import Dataset
@@ -64,6 +68,44 @@ def test_the_same_spec_gives_the_same_bits(tmp_path: Path) -> None:
     (first, seen), (second, again) = (train(spec(), tmp_path / str(run)) for run in range(2))
     assert same_weights(first, second)
     assert [(e.train_loss, e.val_mae) for e in seen] == [(e.train_loss, e.val_mae) for e in again]
+
+
+TWICE = """
+import sys, tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from small import small_task
+
+from gbench.spec import Training
+from gbench.train import fit, predict
+
+
+def predicted(task, build):
+    with tempfile.TemporaryDirectory() as folder:
+        fitted = fit(build, task, Training(epochs=1, batch_size=40), 0, Path(folder) / "c", lambda _: None)
+    return predict(fitted, task, task.split.test, 40)
+
+
+assert torch.get_num_threads() == 2
+for name in sys.argv[1:]:
+    task, build = small_task(name)
+    print(name, np.array_equal(predicted(task, build), predicted(task, build)))
+"""
+
+
+def test_every_network_predicts_the_same_bits_twice_on_two_threads() -> None:
+    """In a process of its own, whose threads sleep while they wait."""
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", TWICE, *NETWORKS],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive", "PYTHONPATH": path},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [f"{name} True" for name in NETWORKS]
 
 
 def test_another_seed_gives_other_weights(tmp_path: Path) -> None:
