@@ -34,7 +34,7 @@ class Kill(NamedTuple):
     file: str
     moment: str
     """``anywhere``: by its parent, which waits for the file to be begun, and then a moment longer."""
-    count: int
+    nth: int
     """At which of the files of that name."""
     delay: float = 0.0
 
@@ -87,7 +87,7 @@ def _prepare_to_die(kill: Kill, told: int) -> None:
     seen = 0
 
     def die_at(moment: str, path: atomic_path) -> None:
-        if path.path.name != kill.file or seen != kill.count:
+        if path.path.name != kill.file or seen != kill.nth:
             return
         if kill.moment == "anywhere" and moment == "begun":
             os.write(told, b"!")
@@ -110,7 +110,7 @@ def _prepare_to_die(kill: Kill, told: int) -> None:
         die_at("moved", self)
 
     atomic_path.__enter__ = entered  # type: ignore[method-assign]
-    atomic_path.__exit__ = left  # type: ignore[assignment,method-assign]
+    atomic_path.__exit__ = left  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -13,11 +13,11 @@ from jointly import CGCNN
 from torch import Tensor
 
 import gbench.cli.report
-import gbench.runner
 from gbench.batch import Batch
 from gbench.checkpoint import read_checkpoint
 from gbench.cli import main
 from gbench.cli.progress import ConsoleObserver
+from gbench.evaluate import evaluate
 from gbench.result import read_result
 
 TINY = ["--model", "cgcnn", "--split", "formula", "--set", "training.epochs=3", "--set", "model.hidden=8"]
@@ -86,7 +86,7 @@ def test_sigterm_in_a_batch_ends_with_75_after_that_batch(
         if calls == at and self.training:  # type: ignore[attr-defined]
             for _ in range(times):
                 terminate()
-        return forward(self, batch)  # type: ignore[no-any-return]
+        return forward(self, batch)
 
     with monkeypatch.context() as patch:
         patch.setattr(CGCNN, "forward", signalled)
@@ -117,7 +117,7 @@ def test_sigterm_after_training_ends_with_75_and_the_result(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(gbench.runner, "evaluate", first_terminated(gbench.runner.evaluate))
+        patch.setattr("gbench.runner.evaluate", first_terminated(evaluate))
         assert run(tmp_path) == 75
     assert read_result(folder_of(tmp_path)).status == "ok"
     assert same_bytes(whole, tmp_path)

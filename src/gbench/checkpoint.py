@@ -77,7 +77,8 @@ def restore_checkpoint(path: Path) -> str | None:
 
 def remove_checkpoint(path: Path) -> None:
     """Delete the newest checkpoint and the one before it, if they are there."""
-    for one in (path, previous(path)):
+    # the newest last: while it is there, a run that is asked for again cleans up
+    for one in (previous(path), path):
         one.unlink(missing_ok=True)
 
 

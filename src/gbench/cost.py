@@ -88,4 +88,4 @@ def training_flops(model: Model, task: Task, batch_size: int, epochs: int) -> fl
         output.sum().backward()
         both = counter.get_total_flops()
     model.zero_grad(set_to_none=True)
-    return epochs * (train * both + val * forward) / size
+    return float(epochs * (train * both + val * forward) / size)

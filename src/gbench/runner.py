@@ -131,6 +131,7 @@ def _run(spec: RunSpec, results: Path, observer: Observer, *, allow_leak: bool) 
     checkpoint = _home(spec, results) / CHECKPOINT_FILE
     # a target that was finished before the others were lost keeps its result
     runs = [one for one in spec.together() if one == spec or _finished(results / one.run_id) is None]
+    _remove_leftovers(checkpoint.parent)
     for one in runs:
         _begin(one, results / one.run_id)
     started = time.perf_counter()
