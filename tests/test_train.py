@@ -1,12 +1,8 @@
 """Training is reproducible to the last bit, resumable anywhere, and blind to test labels."""
 
 import os
-import random
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -14,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 from jointly import CGCNN
+from laws import NETWORKS
 
-from gbench.checkpoint import read_checkpoint
 from gbench.choices import Choices, resolve
 from gbench.dataset import Dataset
-from gbench.errors import DataError, TrainingError
+from gbench.errors import TrainingError
 from gbench.model import Head, Model
 from gbench.observer import Observer
 from gbench.prepare import Prepared, make_task, prepare
@@ -72,6 +68,44 @@ def test_the_same_spec_gives_the_same_bits(tmp_path: Path) -> None:
     (first, seen), (second, again) = (train(spec(), tmp_path / str(run)) for run in range(2))
     assert same_weights(first, second)
     assert [(e.train_loss, e.val_mae) for e in seen] == [(e.train_loss, e.val_mae) for e in again]
+
+
+TWICE = """
+import sys, tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from small import small_task
+
+from gbench.spec import Training
+from gbench.train import fit, predict
+
+
+def predicted(task, build):
+    with tempfile.TemporaryDirectory() as folder:
+        fitted = fit(build, task, Training(epochs=1, batch_size=40), 0, Path(folder) / "c", lambda _: None)
+    return predict(fitted, task, task.split.test, 40)
+
+
+assert torch.get_num_threads() == 2
+for name in sys.argv[1:]:
+    task, build = small_task(name)
+    print(name, np.array_equal(predicted(task, build), predicted(task, build)))
+"""
+
+
+def test_every_network_predicts_the_same_bits_twice_on_two_threads() -> None:
+    """In a process of its own, whose threads sleep while they wait."""
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", TWICE, *NETWORKS],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive", "PYTHONPATH": path},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [f"{name} True" for name in NETWORKS]
 
 
 def test_another_seed_gives_other_weights(tmp_path: Path) -> None:
@@ -190,78 +224,3 @@ def test_node_labels_are_learned_per_atom(tmp_path: Path) -> None:
         ready.dataset.crystals.crystal_of_atom[task.items(rows).numpy()],
         np.repeat([4, 2], ready.dataset.crystals.n_atoms[[4, 2]]),
     )
-
-
-@pytest.mark.parametrize("damage", [lambda data: data[:500], lambda _: b"", lambda _: b"not a checkpoint"])
-def test_a_damaged_checkpoint_is_named(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
-    with pytest.raises(Interrupted):
-        train(spec(), tmp_path / "c", stop_after=2)
-    (tmp_path / "c").write_bytes(damage((tmp_path / "c").read_bytes()))
-    with pytest.raises(DataError, match="c: the checkpoint is damaged; delete it to train from the start"):
-        train(spec(), tmp_path / "c")
-
-
-COMMAND = [sys.executable, "-c", "from gbench.cli import main; main()", "run", "--model", "cgcnn", "--split", "formula"]
-SETTINGS = ["--set", "training.epochs=30", "--set", "model.hidden=8", "--json", "--no-floors", "--no-tracking"]
-
-
-@pytest.mark.parametrize("targets", ["e_form", "e_form,gap"])
-def test_kill_9_in_the_middle_changes_nothing(targets: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A real process killed at random moments; its successor must end with the very bytes of an undisturbed run."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    # a checkpoint every step, so that kills land between, before and while writing them
-    code = COMMAND[2].replace(
-        "from gbench.cli", "import gbench.train; gbench.train.CHECKPOINT_SECONDS = 0; from gbench.cli"
-    )
-    command = [*COMMAND[:2], code, *COMMAND[3:], *SETTINGS, "--target", targets]
-    whole = subprocess.run([*command, "--results", str(tmp_path / "whole")], capture_output=True, text=True)
-    assert whole.returncode == 0, whole.stderr
-    dice = random.Random(1)
-    kills = 0
-    for _ in range(3):
-        process = subprocess.Popen(
-            [*command, "--results", str(tmp_path / "part")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        wait_for_checkpoint(tmp_path / "part", process)
-        time.sleep(dice.uniform(0, 0.3))
-        process.send_signal(signal.SIGKILL)
-        kills += process.wait() == -signal.SIGKILL
-    last = subprocess.run([*command, "--results", str(tmp_path / "part")], capture_output=True, text=True)
-    assert last.returncode == 0, last.stderr
-    assert kills > 0
-    runs = sorted(path.name for path in (tmp_path / "whole").glob("*/"))
-    assert len(runs) == len(targets.split(","))
-    for ours, theirs in ((tmp_path / "whole" / run, tmp_path / "part" / run) for run in runs):
-        for name in ("weights.safetensors", "predictions.parquet"):
-            assert (ours / name).read_bytes() == (theirs / name).read_bytes()
-        assert sorted(path.name for path in theirs.iterdir()) == sorted(path.name for path in ours.iterdir())
-
-
-def wait_for_checkpoint(results: Path, process: "subprocess.Popen[bytes]") -> None:
-    """Until there is a checkpoint newer than the process, or the process ended."""
-    started = time.time()
-    while process.poll() is None:
-        found = [path for path in results.glob("*/checkpoint.pt") if path.stat().st_mtime > started]
-        if found:
-            return
-        time.sleep(0.02)
-
-
-def test_ctrl_c_writes_a_checkpoint_and_prints_the_command_that_resumes(tmp_path: Path) -> None:
-    command = [*COMMAND, *SETTINGS, "--set", "training.epochs=100000", "--results", str(tmp_path)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-    command.remove("--json")
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("train"):
-            break
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
-    (folder,) = tmp_path.glob("*/")
-    assert f"gbench run --spec {folder.name} --results {tmp_path}" in stderr.replace("\n", "")
-    saved = read_checkpoint(folder / "checkpoint.pt")
-    assert saved is not None
-    assert saved.step > 0
-    assert not (folder / "result.json").exists()

@@ -9,9 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from xxhash import xxh3_128
 
 from gbench.errors import DataError
 from gbench.storage import atomic_path
+
+CHECKSUM_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -31,16 +34,52 @@ class Checkpoint:
     """Seconds already spent in the unfinished epoch."""
     history: list[dict[str, Any]]
     random_state: Tensor
+    cpu_seconds: float = 0.0
+    """Of all processors, since training began."""
+
+
+def previous(path: Path) -> Path:
+    """Where the checkpoint before the newest lies, ``path`` being that of the newest."""
+    return path.with_stem(f"{path.stem}.previous")
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write whole or not at all: a reader never sees half a file."""
+    """Write whole or not at all, and keep the checkpoint before it.
+
+    Raises:
+        StorageError: it cannot be written; what was there before still is.
+    """
     values = {field.name: getattr(checkpoint, field.name) for field in dataclasses.fields(checkpoint)}
     buffer = io.BytesIO()
     torch.save(values, buffer)
+    # torch.load does not notice a bit that has flipped
+    buffer.write(xxh3_128(buffer.getbuffer()).digest())
     # through bytes: torch reports a full disk as a RuntimeError
     with atomic_path(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
+        # a process that is killed here leaves the previous one alone, which does as well
+        if path.is_file():
+            path.replace(previous(path))
+
+
+def restore_checkpoint(path: Path) -> str | None:
+    """Put the previous checkpoint in place of a newest one that is damaged or missing; what there is to say of that.
+
+    Where there is no previous one, or that is damaged too, all stays as it is.
+    """
+    before = previous(path)
+    there = path.is_file()
+    if _content(path) is not None or _content(before) is None:
+        return None
+    before.replace(path)
+    return f"{path}: the newest checkpoint is damaged; going on from the one before" if there else None
+
+
+def remove_checkpoint(path: Path) -> None:
+    """Delete the newest checkpoint and the one before it, if they are there."""
+    # the newest last: while it is there, a run that is asked for again cleans up
+    for one in (previous(path), path):
+        one.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Path) -> Checkpoint | None:
@@ -51,7 +90,22 @@ def read_checkpoint(path: Path) -> Checkpoint | None:
     """
     if not path.is_file():
         return None
+    content = _content(path)
     try:
-        return Checkpoint(**torch.load(path, weights_only=True))
-    except (RuntimeError, EOFError, TypeError, ValueError, pickle.UnpicklingError) as error:
-        raise DataError(f"{path}: the checkpoint is damaged; delete it to train from the start") from error
+        if content is not None:
+            return Checkpoint(**torch.load(io.BytesIO(content), weights_only=True))
+    except (RuntimeError, TypeError, ValueError, pickle.UnpicklingError):
+        # whole, and yet not one of ours
+        pass
+    both = ", as is the one before" if previous(path).is_file() else ""
+    raise DataError(f"{path}: the checkpoint is damaged{both}; delete it to train from the start")
+
+
+def _content(path: Path) -> bytes | None:
+    """What was saved, without its checksum; None if there is no file or it is not what was written."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    saved, checksum = content[:-CHECKSUM_BYTES], content[-CHECKSUM_BYTES:]
+    return saved if xxh3_128(saved).digest() == checksum else None

@@ -43,6 +43,11 @@ class SpecError(GbenchError):
 class TrainingError(GbenchError):
     """Training cannot go on."""
 
+    def __init__(self, sentence: str = "", step: int | None = None) -> None:
+        super().__init__(sentence)
+        self.step = step
+        """At which step, counted from 0, where that explains something."""
+
 
 class StorageError(GbenchError):
     """An output folder cannot be written."""

@@ -12,21 +12,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from safetensors.torch import save
 
 from gbench.cards import Target
 from gbench.classification import classification_metrics, classification_scores
+from gbench.cost import Spent, cost
 from gbench.crystals import Crystals, FloatArray, IntArray
 from gbench.elements import reduced_formulas
-from gbench.environment import environment, peak_memory_mb
-from gbench.errors import GbenchError
+from gbench.environment import environment
+from gbench.errors import GbenchError, TrainingError
 from gbench.metrics import point_scores, regression_metrics
 from gbench.predictions import item_frame
 from gbench.prepare import Prepared
 from gbench.result import (
     WEIGHTS_FILE,
-    Cost,
     DatasetRecord,
     Failure,
     GraphRecord,
@@ -38,7 +37,7 @@ from gbench.result import (
 )
 from gbench.spec import RunSpec
 from gbench.storage import atomic_path
-from gbench.train import Epoch, Fit
+from gbench.train import Fit
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,7 @@ class Outcome:
     val: FloatArray
     test: FloatArray
     """(items,) predictions in the unit of the target."""
+    spent: Spent
     fitted: Fit | None = None
 
 
@@ -67,9 +67,8 @@ def evaluate(spec: RunSpec, prepared: Prepared, outcome: Outcome, folder: Path, 
         _prediction_frame(prepared, "test", test, outcome.test),
     ]
     write_predictions(folder, pd.concat(frames, ignore_index=True))
-    history = outcome.fitted.history if outcome.fitted else []
     if outcome.fitted:
-        write_history(folder, [epoch.record() for epoch in history])
+        write_history(folder, [epoch.record() for epoch in outcome.fitted.history])
         with atomic_path(folder / WEIGHTS_FILE) as temporary:
             # through bytes: the library's own writer reports a full disk as an error of its own kind
             temporary.write_bytes(weights_file(outcome.fitted))
@@ -83,7 +82,12 @@ def evaluate(spec: RunSpec, prepared: Prepared, outcome: Outcome, folder: Path, 
         metrics=metrics,
         validation=validation,
         best_epoch=outcome.fitted.best_epoch if outcome.fitted else None,
-        cost=_cost(outcome, history, started),
+        cost=cost(
+            outcome.spent,
+            outcome.fitted,
+            (len(split.train), len(split.val), len(split.test)),
+            time.perf_counter() - started,
+        ),
     )
 
 
@@ -121,21 +125,6 @@ def independent_groups(crystals: Crystals) -> IntArray:
 
 def _prediction_frame(prepared: Prepared, part: str, items: IntArray, predictions: FloatArray) -> pd.DataFrame:
     return item_frame(prepared.dataset, prepared.target, items).assign(part=part, prediction=predictions)
-
-
-def _cost(outcome: Outcome, history: list[Epoch], started: float) -> Cost:
-    total = time.perf_counter() - started
-    seconds = [epoch.seconds for epoch in history]
-    return Cost(
-        parameters=outcome.fitted.model.n_parameters if outcome.fitted else 0,
-        epochs=len(history),
-        seconds_per_epoch=float(np.median(seconds)) if seconds else 0.0,
-        train_seconds=float(sum(seconds)) if seconds else total,
-        total_seconds=total,
-        peak_memory_mb=peak_memory_mb(),
-        device="cpu",
-        threads=torch.get_num_threads(),
-    )
 
 
 def _records(spec: RunSpec, prepared: Prepared) -> dict[str, Any]:
@@ -176,6 +165,7 @@ def _split_hash(prepared: Prepared) -> str:
 def failure(spec: RunSpec, prepared: Prepared | None, error: Exception) -> Result:
     """The Result of a run that ended in ``error``."""
     trace = "" if isinstance(error, GbenchError) else traceback.format_exc()
+    step = error.step if isinstance(error, TrainingError) else None
     return Result(
         status="error",
         run_id=spec.run_id,
@@ -183,7 +173,7 @@ def failure(spec: RunSpec, prepared: Prepared | None, error: Exception) -> Resul
         created=_now(),
         environment=environment(),
         **(_records(spec, prepared) if prepared else {}),
-        error=Failure(kind=type(error).__name__, message=str(error), traceback=trace),
+        error=Failure(kind=type(error).__name__, message=str(error), traceback=trace, step=step),
     )
 
 

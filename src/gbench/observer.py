@@ -38,6 +38,9 @@ class Observer:
     def graphs(self, graphs: Graphs, seconds: float) -> None:
         """The graphs are built or read."""
 
+    def note(self, sentence: str) -> None:
+        """Something that stops nothing and should be known."""
+
     def model(self, model: Model, training: Training) -> None:
         """A network is about to be trained."""
 

@@ -81,14 +81,28 @@ class SplitRecord(Frozen):
 
 
 class Cost(Frozen):
-    """What the run took; of targets that were learned together, what all of them took."""
+    """What the run took; of targets that were learned together, what all of them took.
+
+    Training counts over all sessions of a run that was interrupted, without the steps that a kill undid.
+    """
 
     parameters: int
     epochs: int
     seconds_per_epoch: float
+    """Median, validation included."""
     train_seconds: float
+    """By the clock: of all epochs with their validation, or of the fit of a model that fits itself."""
+    train_cpu_seconds: float | None = None
+    """The same in processor time, user and system, of all threads. None in results of before it was measured."""
+    train_crystals_per_second: float | None = None
+    """Crystals of the training part, times epochs, over ``train_seconds``."""
+    predict_crystals_per_second: float | None = None
+    """Crystals of the validation and the test part over the seconds that predicting them took."""
+    train_flops: float | None = None
+    """Floating-point operations of matrix products in all epochs (:func:`gbench.cost.training_flops`): a lower bound.
+    None for a model that fits itself."""
     total_seconds: float
-    """Of the session that finished the run; ``train_seconds`` counts all sessions."""
+    """Of the session that finished the run, from loading the data on."""
     peak_memory_mb: float
     """Largest resident size of the process up to the end of the run."""
     device: str
@@ -112,6 +126,8 @@ class Failure(Frozen):
     kind: str
     message: str
     traceback: str
+    step: int | None = None
+    """Of training, counted from 0, where the loss was no number."""
 
 
 class Result(Frozen):

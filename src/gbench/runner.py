@@ -8,7 +8,9 @@ import filelock
 
 from gbench.batch import import_dgl
 from gbench.cards import validate
+from gbench.checkpoint import remove_checkpoint, restore_checkpoint
 from gbench.choices import Choices, resolve
+from gbench.cost import Spent, Stopwatch, training_flops
 from gbench.environment import environment
 from gbench.errors import DataError, SpecError, StorageError
 from gbench.evaluate import Outcome, evaluate, failure
@@ -62,14 +64,17 @@ def run_spec(spec: RunSpec, results: Path, observer: Observer | None = None, *, 
         Interrupted: the observer asked to stop.
     """
     observer, folder = observer or Observer(), results / spec.run_id
-    lock = _lock(_home(spec, results))
+    home = _home(spec, results)
+    # a result is written last and never changed, so reading it needs no lock, and no folder that can be written
+    finished = None if (home / CHECKPOINT_FILE).exists() else _finished(folder)
+    if finished is not None:
+        return _read(finished, folder, observer, allow_leak=allow_leak)
+    lock = _lock(home)
     try:
         finished = _finished(folder)
         if finished is not None:
-            if finished.split is not None and finished.split.leaks:
-                check_leak(spec, finished.split.why or "", allow_leak=allow_leak)
-            observer.finished(finished, folder)
-            return finished
+            _tidy(spec, results)
+            return _read(finished, folder, observer, allow_leak=allow_leak)
         # a model or a framework that is not there is no failure of the run
         class_of(spec)
         if spec.config.get("framework") == "dgl":
@@ -82,6 +87,19 @@ def run_spec(spec: RunSpec, results: Path, observer: Observer | None = None, *, 
 def _home(spec: RunSpec, results: Path) -> Path:
     """Where the lock and the checkpoint of a training lie: the folder of the first target that it learns."""
     return results / spec.together()[0].run_id
+
+
+def _read(finished: Result, folder: Path, observer: Observer, *, allow_leak: bool) -> Result:
+    if finished.split is not None and finished.split.leaks:
+        check_leak(finished.spec, finished.split.why or "", allow_leak=allow_leak)
+    observer.finished(finished, folder)
+    return finished
+
+
+def _tidy(spec: RunSpec, results: Path) -> None:
+    """Delete the checkpoint of a process that was killed between its last result and doing so itself."""
+    if all(_finished(results / one.run_id) for one in spec.together()):
+        remove_checkpoint(_home(spec, results) / CHECKPOINT_FILE)
 
 
 def _lock(folder: Path) -> filelock.BaseFileLock:
@@ -114,6 +132,7 @@ def _run(spec: RunSpec, results: Path, observer: Observer, *, allow_leak: bool) 
     checkpoint = _home(spec, results) / CHECKPOINT_FILE
     # a target that was finished before the others were lost keeps its result
     runs = [one for one in spec.together() if one == spec or _finished(results / one.run_id) is None]
+    _remove_leftovers(checkpoint.parent)
     for one in runs:
         _begin(one, results / one.run_id)
     started = time.perf_counter()
@@ -133,7 +152,7 @@ def _run(spec: RunSpec, results: Path, observer: Observer, *, allow_leak: bool) 
         raise
     for result in made:
         write_result(results / result.run_id, result)
-    checkpoint.unlink(missing_ok=True)
+    remove_checkpoint(checkpoint)
     return next(result for result in made if result.run_id == spec.run_id)
 
 
@@ -169,17 +188,28 @@ def _train(spec: RunSpec, prepared: Prepared, checkpoint: Path, observer: Observ
         observer.model(network, training)
         return network
 
+    note = restore_checkpoint(checkpoint)
+    if note is not None:
+        observer.note(note)
     fitted = fit(build, task, training, spec.seed, checkpoint, observer.epoch, observer.stop)
+    epochs = len(fitted.history)
+    flops = training_flops(fitted.model, task, training.batch_size, epochs)
     outcomes = {}
     for output, one in enumerate(prepared.together):
         own = fitted.of(output)
-        val, test = (predict(own, task, rows, training.batch_size) for rows in (one.split.val, one.split.test))
-        outcomes[one.target] = Outcome(val, test, own)
+        with Stopwatch() as predicting:
+            val, test = (predict(own, task, rows, training.batch_size) for rows in (one.split.val, one.split.test))
+        seconds = sum(epoch.seconds for epoch in fitted.history)
+        spent = Spent(seconds, fitted.cpu_seconds, predicting.seconds, epochs, flops)
+        outcomes[one.target] = Outcome(val, test, spent, own)
     return outcomes
 
 
 def _fit_estimator(estimator: Estimator, prepared: Prepared) -> Outcome:
     split = prepared.split
     inputs = Inputs.of(prepared.dataset.crystals, prepared.graphs)
-    estimator.fit(inputs, split.train, prepared.labels[prepared.items(split.train)])
-    return Outcome(estimator.predict(inputs, split.val), estimator.predict(inputs, split.test))
+    with Stopwatch() as fitting:
+        estimator.fit(inputs, split.train, prepared.labels[prepared.items(split.train)])
+    with Stopwatch() as predicting:
+        val, test = estimator.predict(inputs, split.val), estimator.predict(inputs, split.test)
+    return Outcome(val, test, Spent(fitting.seconds, fitting.cpu_seconds, predicting.seconds))

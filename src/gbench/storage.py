@@ -9,7 +9,13 @@ from gbench.errors import StorageError
 
 
 class atomic_path:  # noqa: N801 - used as a function: ``with atomic_path(path) as temporary``
-    """Context that yields a temporary path and moves it onto ``path`` on success; on failure nothing is left."""
+    """Context that yields a temporary path and moves it onto ``path`` on success; on failure nothing is left.
+
+    What is moved has reached the disk: after a power cut ``path`` is the old file or the new one, never half of it.
+
+    Raises:
+        StorageError: the folder cannot be written, or the disk is full.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -26,14 +32,24 @@ class atomic_path:  # noqa: N801 - used as a function: ``with atomic_path(path) 
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if error is None:
-            umask = os.umask(0)
-            os.umask(umask)
-            self.temporary.chmod(0o666 & ~umask)
-            self.temporary.replace(self.path)
-            return
+            try:
+                self._move()
+            except OSError as failed:
+                error = failed
+            else:
+                return
         self.temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise self._unwritable(error) from error
+
+    def _move(self) -> None:
+        umask = os.umask(0)
+        os.umask(umask)
+        self.temporary.chmod(0o666 & ~umask)
+        # some file systems say only now that the disk is full
+        with self.temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        self.temporary.replace(self.path)
 
     def _unwritable(self, error: OSError) -> StorageError:
         cached = self.path.is_relative_to(cache_dir())

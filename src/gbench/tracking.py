@@ -138,6 +138,9 @@ def _metrics(result: Result, folder: Path) -> list[tuple[str, float, int]]:
     if result.cost:
         rows += [("parameters", result.cost.parameters, 0), ("train_seconds", result.cost.train_seconds, 0)]
         rows += [("peak_memory_mb", result.cost.peak_memory_mb, 0)]
+        measured = ("train_cpu_seconds", "train_crystals_per_second", "predict_crystals_per_second", "train_flops")
+        given = {name: getattr(result.cost, name) for name in measured}
+        rows += [(name, value, 0) for name, value in given.items() if value is not None]
     return rows
 
 

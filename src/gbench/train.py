@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from gbench.averages import Averages
 from gbench.batch import Batch
 from gbench.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from gbench.errors import TrainingError
+from gbench.errors import DataError, TrainingError
 from gbench.memory import enough_memory
 from gbench.model import Model
 from gbench.schedule import rate_at
@@ -80,6 +80,8 @@ class Fit:
     history: list[Epoch] = field(default_factory=list)
     output: int = 0
     """Which of the outputs, one per target, is meant."""
+    cpu_seconds: float = 0.0
+    """Processor time of training, of all threads and sessions."""
 
     @property
     def scale(self) -> Scale:
@@ -107,7 +109,8 @@ def fit(
     raises. Test rows are never touched.
 
     Raises:
-        TrainingError: the loss is NaN or infinite, or memory ran out; the last checkpoint stays.
+        TrainingError: loss or validation error are NaN or infinite, or memory ran out; the last checkpoint stays.
+        DataError: the checkpoint is damaged, or of other code of the model.
         Interrupted: ``stop`` was true.
     """
     # the generator state of the process is put back: nothing here is global
@@ -156,7 +159,7 @@ class Loop:
         )
         self.step = 0
         self.loss_sum, self.loss_items = 0.0, 0
-        self.elapsed = 0.0
+        self.elapsed, self.cpu_seconds = 0.0, 0.0
         self.history: list[Epoch] = []
         self.best_epoch, self.best_criterion = 0, math.inf
         self.best_weights = self._copy_weights()
@@ -168,12 +171,13 @@ class Loop:
             observe(past)
         saved = time.perf_counter()
         while self.step < self.steps and not self._out_of_patience():
-            started = time.perf_counter()
+            started, cpu_started = time.perf_counter(), time.process_time()
             with enough_memory("training", self.largest_batch):
                 self._train_step()
                 ended = self.step % self.batches == 0
                 validation = self._validate() if ended else None
             self.elapsed += time.perf_counter() - started
+            self.cpu_seconds += time.process_time() - cpu_started
             if validation is not None:
                 observe(self._end_epoch(validation))
             if stop():
@@ -183,7 +187,7 @@ class Loop:
                 self._save()
                 saved = time.perf_counter()
         self.model.load_state_dict(self.best_weights)
-        return Fit(self.model, self.scales, self.best_epoch, self.history)
+        return Fit(self.model, self.scales, self.best_epoch, self.history, cpu_seconds=self.cpu_seconds)
 
     def _train_step(self) -> None:
         rate = rate_at(self.step, self.steps, self.settings)
@@ -207,10 +211,7 @@ class Loop:
         loss = self.loss(prediction[known], label[known])
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise TrainingError(
-                f"the loss is {value} at step {self.step} (epoch {self.step // self.batches + 1}); "
-                f"lower the rate, e.g. --set training.learning_rate={self.settings.learning_rate / 4:g}"
-            )
+            raise self._diverged("loss", value, self.step)
         self.optimizer.zero_grad(set_to_none=True)
         # as if each member were alone
         (loss * self.settings.members).backward()
@@ -221,6 +222,13 @@ class Loop:
         self.averages.update(self.step)
         items = int(known.sum())
         self.loss_sum, self.loss_items = self.loss_sum + value * items, self.loss_items + items
+
+    def _diverged(self, what: str, value: float, step: int) -> TrainingError:
+        return TrainingError(
+            f"the {what} is {value} at step {step} (epoch {step // self.batches + 1}); "
+            f"lower the rate, e.g. --set training.learning_rate={self.settings.learning_rate / 4:g}",
+            step,
+        )
 
     def _forward(self, batch: Batch) -> Tensor:
         self.model.train()
@@ -246,6 +254,9 @@ class Loop:
             learning_rate=float(self.optimizer.param_groups[0]["lr"]),
             seconds=self.elapsed,
         )
+        if not math.isfinite(epoch.criterion):
+            # the last step of an epoch may have spoilt the weights
+            raise self._diverged("validation error", epoch.criterion, self.step - 1)
         self.loss_sum, self.loss_items, self.elapsed = 0.0, 0, 0.0
         self.history.append(epoch)
         if epoch.criterion < self.best_criterion:
@@ -281,6 +292,7 @@ class Loop:
                 loss_sum=self.loss_sum,
                 loss_items=self.loss_items,
                 elapsed=self.elapsed,
+                cpu_seconds=self.cpu_seconds,
                 history=[epoch.record() for epoch in self.history],
                 random_state=torch.get_rng_state(),
             ),
@@ -290,13 +302,18 @@ class Loop:
         saved = read_checkpoint(self.path)
         if saved is None:
             return
-        self.model.load_state_dict(saved.weights)
-        self.optimizer.load_state_dict(saved.optimizer)
+        try:
+            self.model.load_state_dict(saved.weights)
+            self.optimizer.load_state_dict(saved.optimizer)
+        except (RuntimeError, ValueError) as error:
+            raise DataError(
+                f"{self.path}: the checkpoint is of a model with other weights; delete it to train from the start"
+            ) from error
         for average, value in zip(self.averages.values, saved.averages, strict=True):
             average.copy_(value)
         self.best_weights, self.best_epoch = saved.best_weights, saved.best_epoch
         self.best_criterion = saved.best_criterion
-        self.step, self.elapsed = saved.step, saved.elapsed
+        self.step, self.elapsed, self.cpu_seconds = saved.step, saved.elapsed, saved.cpu_seconds
         self.loss_sum, self.loss_items = saved.loss_sum, saved.loss_items
         self.history = [Epoch(**epoch) for epoch in saved.history]
         torch.set_rng_state(saved.random_state)

@@ -38,6 +38,28 @@ def test_errata_of_the_dataset_stand_on_the_page_of_a_run(
     assert (f"<dt>errata</dt><dd>{words};" in page) if words else ("errata" not in page)
 
 
+def test_cost_stands_on_the_page_of_a_run_and_beside_the_seconds_of_a_row(bench: "Bench") -> None:
+    saved = bench.add("megnet", 0.083)
+    bench.build()
+    page = bench.page(f"runs/{saved.run_id}.html")
+    for fact in ("25.4 s, 48.2 s of processor time", "590 crystals/s", "4,321 crystals/s", "7,650 GFLOP", "512 MB"):
+        assert f"<dd>{fact}" in page
+    assert 'title="48.2 s of processor time">25.4<' in bench.page("index.html")
+    assert json.loads(bench.page("leaderboard.json"))["tables"][0]["rows"][0]["train_cpu_seconds"] == 48.2
+
+
+def test_a_result_of_before_has_less_of_a_cost(bench: "Bench") -> None:
+    result = bench.result(bench.spec("megnet"), 0.083)
+    assert result.cost is not None
+    later = ("train_cpu_seconds", "train_crystals_per_second", "predict_crystals_per_second", "train_flops")
+    saved = bench.save(result.model_copy(update={"cost": result.cost.model_copy(update=dict.fromkeys(later))}))
+    bench.build()
+    page = bench.page(f"runs/{saved.run_id}.html")
+    assert "<dd>25.4 s</dd>" in page
+    assert "processor" not in page + bench.page("index.html")
+    assert "crystals/s" not in page and "GFLOP" not in page
+
+
 def test_a_script_in_a_name_is_inert(bench: "Bench") -> None:
     bench.add(HOSTILE, 0.1, config={'"><img src=x onerror=alert(1)>': HOSTILE}, target="e_form")
     bench.fail(HOSTILE, f"{HOSTILE} broke")

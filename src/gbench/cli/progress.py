@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from gbench import __version__
 from gbench.audit.card import SplitCard
 from gbench.audit.facts import Progress as Measuring
-from gbench.cli.console import console, shorten
+from gbench.cli.console import console, errors, shorten
 from gbench.cli.watch import watched
 from gbench.dataset import Dataset
 from gbench.elements import symbols
@@ -34,39 +34,53 @@ FRAMEWORKS = {"pyg": "PyG", "dgl": "DGL", "torch": "torch", "scikit-learn": "sci
 
 
 class StopOnInterrupt:
-    """Context in which the first Ctrl-C asks the loop to stop after its batch; the second kills as usual."""
+    """Context in which the first Ctrl-C asks the loop to stop after its batch, the second kills as usual.
+
+    SIGTERM asks too, however often it comes: a scheduler that wants more sends SIGKILL.
+    """
 
     def __init__(self) -> None:
         self.asked = False
+        self.terminated = False
+        """Whether it was SIGTERM."""
 
     def __enter__(self) -> Self:
-        self._before = signal.getsignal(signal.SIGINT)
+        self._before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def arm(self) -> None:
-        """From now on the loop is asked; until then Ctrl-C ends the program as usual."""
-        signal.signal(signal.SIGINT, self._ask)
+        """From now on the loop is asked; until then signals end the program as they did before."""
+        for number in self._before:
+            signal.signal(number, self._ask)
 
     def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
-    def _ask(self, _number: int, _frame: FrameType | None) -> None:
+    def _ask(self, number: int, _frame: FrameType | None) -> None:
         self.asked = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if number == signal.SIGTERM:
+            self.terminated = True
+        else:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class QuietObserver(Observer):
-    """Says nothing; stops on Ctrl-C."""
+    """Says nothing but warnings; stops on Ctrl-C and SIGTERM."""
 
     def __init__(self, interrupt: StopOnInterrupt) -> None:
         self.interrupt = interrupt
 
     def model(self, model: Model, training: Training) -> None:  # noqa: ARG002
-        """Training begins: Ctrl-C is for the loop."""
+        """Training begins: signals are for the loop."""
         self.interrupt.arm()
 
+    def note(self, sentence: str) -> None:
+        """A warning on standard error."""
+        errors.print(f"warning: {sentence}", soft_wrap=True)
+
     def stop(self) -> bool:
-        """Whether Ctrl-C was pressed."""
+        """Whether Ctrl-C was pressed or SIGTERM came."""
         return self.interrupt.asked
 
 

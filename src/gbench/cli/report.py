@@ -2,6 +2,7 @@
 
 import shlex
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from gbench.evaluate import independent_groups
 from gbench.metrics import paired_bootstrap
 from gbench.predictions import item_positions
 from gbench.registry import dataset_card
-from gbench.result import RESULT_FILE, Result, read_predictions, read_result
+from gbench.result import RESULT_FILE, Cost, Result, read_predictions, read_result
 
 
 class Shown(NamedTuple):
@@ -71,12 +72,28 @@ def report(result: Result, floors: list[Result], results: Path, tracked: str | N
     console.print()
     if result.dataset is not None and result.dataset.errata:
         console.print(f"errata  {result.dataset.errata}   gbench datasets info {result.dataset.name}", soft_wrap=True)
+    if result.cost is not None:
+        console.print(f"cost    {'   '.join(_costs(result.cost))}", soft_wrap=True)
     folder = results / result.run_id
     console.print(f"result  {folder / 'result.json'}", soft_wrap=True)
     if tracked:
         console.print(f"MLflow  {tracked}", soft_wrap=True)
     elsewhere = "" if results == Path("results") else f" --results {shlex.quote(str(results))}"
     console.print(f"again   {brief_command(result.spec)}{elsewhere}", soft_wrap=True)
+
+
+def _costs(cost: Cost) -> Iterator[str]:
+    """What training took, what a second brings, memory and machine; a result of before says less."""
+    cpu = "" if cost.train_cpu_seconds is None else f", {cost.train_cpu_seconds:.3g} s of processor time"
+    yield f"{cost.train_seconds:.3g} s of training{cpu}"
+    rates = {"trained": cost.train_crystals_per_second, "predicted": cost.predict_crystals_per_second}
+    said = [f"{rate:,.0f} {what}" for what, rate in rates.items() if rate is not None]
+    if said:
+        yield f"crystals/s: {', '.join(said)}"
+    if cost.train_flops is not None:
+        yield f"{cost.train_flops / 1e9:.3g} GFLOP"
+    yield f"{cost.peak_memory_mb:.0f} MB"
+    yield f"{cost.device}, {cost.threads} thread{'' if cost.threads == 1 else 's'}"
 
 
 def _score(result: Result, name: str, places: int) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from gbench.cli import complete
 from gbench.cli.console import errors, print_json
+from gbench.cli.signals import REQUEUE, Terminated, requeued
 
 if TYPE_CHECKING:
     from gbench.choices import Choices
@@ -19,6 +20,7 @@ FLOORS = ("trees", "knn", "dummy")
 AS_IT_WAS = "--spec repeats a run as it was; leave out --model, --dataset, --set and the like, or --spec"
 
 
+@requeued()
 def run(
     model: Annotated[
         str | None,
@@ -196,7 +198,7 @@ def _read_spec(name: str, results: Path, model: str | None = None) -> "RunSpec":
 
 
 def run_one(spec: "RunSpec", results: Path, *, quiet: bool, allow_leak: bool) -> "Result":
-    """Run a spec, watched; Ctrl-C says how to go on and leaves with 130."""
+    """Run a spec, watched; Ctrl-C says how to go on and leaves with 130, SIGTERM with 75."""
     from gbench.cli.progress import ConsoleObserver, QuietObserver, StopOnInterrupt
     from gbench.registry import model_card
     from gbench.runner import run_spec
@@ -205,16 +207,21 @@ def run_one(spec: "RunSpec", results: Path, *, quiet: bool, allow_leak: bool) ->
     with StopOnInterrupt() as interrupt:
         try:
             if quiet:
-                return run_spec(spec, results, QuietObserver(interrupt), allow_leak=allow_leak)
-            framework = spec.config.get("framework", model_card(spec.reference).framework)
-            with ConsoleObserver(spec, framework, interrupt) as observer:
-                return run_spec(spec, results, observer, allow_leak=allow_leak)
+                result = run_spec(spec, results, QuietObserver(interrupt), allow_leak=allow_leak)
+            else:
+                framework = spec.config.get("framework", model_card(spec.reference).framework)
+                with ConsoleObserver(spec, framework, interrupt) as observer:
+                    result = run_spec(spec, results, observer, allow_leak=allow_leak)
         except Interrupted:
             again = shlex.join(["gbench", "run", "--spec", spec.run_id, "--results", str(results)])
             again += f" --model {shlex.quote(spec.reference)}" if spec.reference != spec.model else ""
             again += " --allow-leak" if allow_leak else ""
             errors.print(f"stopped; the checkpoint is safe. Go on with: {again}", soft_wrap=True)
-            raise typer.Exit(130) from None
+            raise typer.Exit(REQUEUE if interrupt.terminated else 130) from None
+    if interrupt.terminated:
+        # it came after training, while the result was made; what is left is for the next time
+        raise Terminated
+    return result
 
 
 def run_floors(spec: "RunSpec", results: Path, names: Sequence[str] = FLOORS) -> "list[Result]":

@@ -51,6 +51,7 @@ def _row(row: Row) -> dict[str, Any]:
         "skill": row.skill,
         "parameters": row.parameters,
         "train_seconds": row.train_seconds,
+        "train_cpu_seconds": row.train_cpu_seconds,
         "tier": row.tier,
         "folds": row.folds,
         "runs": [run.run_id for run in row.runs],

@@ -50,6 +50,11 @@ class Row:
         return self._mean_cost("train_seconds")
 
     @property
+    def train_cpu_seconds(self) -> float | None:
+        """Mean over runs of the processor time of training; None if it was not measured for all."""
+        return self._mean_cost("train_cpu_seconds")
+
+    @property
     def warnings(self) -> list[str]:
         """What its graphs warn of."""
         graphs = [run.result.graph for run in self.runs]
@@ -60,8 +65,9 @@ class Row:
         """How far its scores can be trusted."""
         return "recomputed" if all(run.has_predictions for run in self.runs) else "reported"
 
-    def _mean_cost(self, name: Literal["parameters", "train_seconds"]) -> float | None:
-        found = [getattr(cost, name) for run in self.runs if (cost := run.result.cost) is not None]
+    def _mean_cost(self, name: Literal["parameters", "train_seconds", "train_cpu_seconds"]) -> float | None:
+        costs = [run.result.cost for run in self.runs]
+        found = [value for cost in costs if cost is not None and (value := getattr(cost, name)) is not None]
         return fmean(found) if len(found) == len(self.runs) else None
 
 
