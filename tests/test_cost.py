@@ -16,6 +16,7 @@ from gbench.batch import Batch
 from gbench.cards import Frozen
 from gbench.content import content
 from gbench.cost import Stopwatch, training_flops
+from gbench.members import together
 from gbench.model import Head, Model
 from gbench.result import Cost, read_result
 from gbench.spec import Training
@@ -50,6 +51,11 @@ class TestOperations:
         backward = 2 * (10 * 20 + 2 * 20 * 1)
         assert training_flops(model, task, 64, 1) == 80 * (forward + backward) + 10 * forward
         assert training_flops(model, task, 3, 7) == 7 * training_flops(model, task, 64, 1)
+
+    def test_those_of_two_members_are_twice_as_many(self) -> None:
+        task, build = small_task("cgcnn")
+        alone, both = (training_flops(together(build, members), task, 64, 1) for members in (1, 2))
+        assert both == 2 * alone
 
     @pytest.mark.parametrize("name", NETWORKS)
     def test_counting_them_leaves_a_network_as_it_was(self, name: str) -> None:
