@@ -12,7 +12,7 @@ from gbench.checkpoint import remove_checkpoint, restore_checkpoint
 from gbench.choices import Choices, resolve
 from gbench.cost import Spent, Stopwatch, training_flops
 from gbench.environment import environment
-from gbench.errors import DataError, SpecError, StorageError
+from gbench.errors import BusyError, DataError, SpecError, StorageError
 from gbench.evaluate import Outcome, evaluate, failure
 from gbench.members import together
 from gbench.model import Estimator, Head, Inputs, Model
@@ -108,7 +108,7 @@ def _lock(folder: Path) -> filelock.BaseFileLock:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except filelock.Timeout as error:
-        raise StorageError(f"{folder}: another process is working on this run; wait for it to end") from error
+        raise BusyError(f"{folder}: another process is working on this run; wait for it to end") from error
     except OSError as error:
         raise unwritable(folder, error, "with --results choose") from error
     return lock
