@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,12 @@ import yaml
 
 from gbench.new_model import write_new_model
 from gbench.result import RESULT_FILE, Result, read_result
+from gbench.sweep.executor import Executor
+from gbench.sweep.expand import Training, expand
+from gbench.sweep.local import Local
+from gbench.sweep.suite import read_suite
+from gbench.sweep.sweep import Stop, Sweep, SweepObserver
+from gbench.sweep.work import Outcome
 
 MAIN = [sys.executable, "-c", "from gbench.cli import main; main()"]
 CARD = {
@@ -27,14 +33,14 @@ from gbench.model import Estimator
 
 class Odd(Estimator):
     def fit(self, inputs, rows, labels):
-        here = Path(__file__).parents[1]
+        here = Path({folder!r})
         {act}
 
     def predict(self, inputs, rows):
         return np.zeros(len(rows))
 """
 DIES = 'if not (here / "spare").exists(): os.kill(os.getpid(), signal.SIGKILL)'
-SEGFAULT = 'print("stack smashed"); import faulthandler; faulthandler._sigsegv()'
+SEGFAULT = 'print("stack smashed", flush=True); import faulthandler; faulthandler._sigsegv()'
 RAISES = 'raise ZeroDivisionError("no such luck")'
 WAITS = """import time; (here / f"began-{os.getpid()}").touch()
         while not (here / "spare").exists(): time.sleep(0.05)"""
@@ -44,7 +50,7 @@ def odd_model(folder: Path, name: str, act: str) -> str:
     """The folder of a model that does ``act`` when it is fitted."""
     (folder / name).mkdir()
     (folder / name / "card.yaml").write_text(yaml.safe_dump({"name": name, **CARD}))
-    (folder / name / "model.py").write_text(ODD.format(act=act))
+    (folder / name / "model.py").write_text(ODD.format(act=act, folder=str(folder)))
     return str(folder / name)
 
 
@@ -53,7 +59,7 @@ def endless_model(folder: Path) -> str:
     write_new_model("endless", folder)
     path = folder / "endless" / "model.py"
     code = path.read_text()
-    mark = "(Path(__file__).parents[1] / f'began-{os.getpid()}').touch()"
+    mark = f"(Path({str(folder)!r}) / f'began-{{os.getpid()}}').touch()"
     code = code.replace("        # multiplied once", f"        {mark}\n        # multiplied once")
     path.write_text(code.replace("from torch import", "import os\nfrom pathlib import Path\n\nfrom torch import"))
     return str(folder / "endless")
@@ -78,11 +84,37 @@ def start(*arguments: object, **environment: str) -> "subprocess.Popen[str]":
     )
 
 
-def run(*arguments: object, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """``gbench suite run`` to its end."""
-    process = start(*arguments, **environment)
-    out, said = process.communicate(timeout=120)
-    return subprocess.CompletedProcess(process.args, process.returncode, out, said)
+class KeptPool(Local):
+    """Workers that stay when a sweep is over."""
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def close(self) -> None:
+        """End them."""
+        super().__exit__(None, None, None)
+
+
+class Heard(SweepObserver):
+    """What an observer was told."""
+
+    def __init__(self) -> None:
+        self.waited: list[str] = []
+        self.done: list[Outcome] = []
+
+    def waiting(self, trainings: Sequence[Training]) -> None:
+        self.waited += [training.run_id for training in trainings]
+
+    def finished(self, training: Training, outcome: Outcome) -> None:
+        self.done.append(outcome)
+
+
+def sweep(
+    executor: Executor, results: Path, suite: Path, observer: SweepObserver | None = None, stop: Stop | None = None
+) -> list[Outcome]:
+    """Run a suite file in this process."""
+    with executor as used:
+        return Sweep(results, used, observer or SweepObserver(), stop or Stop()).run(expand(read_suite(suite)))
 
 
 def wait_until(happened: Callable[[], object], seconds: float = 60.0) -> None:

@@ -1,8 +1,11 @@
 """``gbench suite``: many runs from one file."""
 
 import shlex
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,7 +13,9 @@ from gbench.cli.console import console, errors, print_json, table
 
 if TYPE_CHECKING:
     from gbench.sweep.executor import Executor
+    from gbench.sweep.work import Outcome
 
+EXECUTORS = ("local", "ray", "slurm")
 app = typer.Typer(help="Suites of runs.", no_args_is_help=True)
 
 
@@ -46,6 +51,16 @@ def run_suite(
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="Cores of each training; default: what is to spare.")
     ] = None,
+    gpus: Annotated[float, typer.Option("--gpus", min=0, help="GPUs of each training, of ray and slurm.")] = 0.0,
+    address: Annotated[
+        str, typer.Option("--address", help="Of the Ray cluster, HOST:PORT; auto: the one here.")
+    ] = "auto",
+    retries: Annotated[
+        int, typer.Option("--retries", min=0, help="Of ray: how often a training is begun anew after its node is lost.")
+    ] = 3,
+    slurm: Annotated[
+        list[str] | None, typer.Option("--slurm", help="key=value for submitit: slurm_partition=gpu, timeout_min=60.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what came of it as JSON and nothing else.")] = False,
 ) -> None:
     """Run all that a suite asks for and is not done yet, then show the scores.
@@ -62,42 +77,94 @@ def run_suite(
 
     trainings = expand(read_suite(suite), parse_only(only or []))
     plan = make_plan(trainings, results)
-    runs_on = _executor(executor, workers, threads, len(plan.left))
-    if dry_run or not as_json:
-        show_plan(plan, results, runs_on.slots, listed=dry_run, as_json=as_json)
+    placed = Placed(executor, workers, threads, gpus, address, retries, tuple(slurm or ()))
+    made = placed.make(results, len(plan.left))
     if dry_run:
+        show_plan(plan, results, made.slots if executor == "local" else workers, listed=True, as_json=as_json)
         return
     check_writable(results)
-    outcomes = []
-    with StopOnSignals() as stop, SweepLines(len(plan.left), results, quiet=as_json) as observer:
-        if plan.left:
-            with runs_on:
-                outcomes = Sweep(results, runs_on, observer, stop).run(plan.left)
+    outcomes: list[Outcome] = []
+    with StopOnSignals() as stop:
+        try:
+            with made if plan.left else nullcontext() as runs_on:
+                if not as_json:
+                    show_plan(plan, results, runs_on and runs_on.slots)
+                with SweepLines(len(plan.left), results, quiet=as_json) as observer:
+                    outcomes = Sweep(results, runs_on, observer, stop).run(plan.left) if runs_on else []
+        except KeyboardInterrupt:
+            # the second Ctrl-C; what was finished is on disk
+            if not stop.asked:
+                raise
     if as_json:
         print_json(report_json(trainings, outcomes, results))
     else:
         report(trainings, outcomes, results)
     if stop.asked:
-        again = _again(suite, only or [], results, executor, workers, threads)
+        words = ["gbench", "suite", "run", suite, "--results", str(results), *placed.words()]
+        again = shlex.join([*words, *(word for one in only or [] for word in ("--only", one))])
         errors.print(f"stopped; checkpoints are safe. Go on with: {again}", soft_wrap=True)
         raise typer.Exit(128 + stop.signal)
     if any(outcome.kind != "done" for outcome in outcomes):
         raise typer.Exit(1)
 
 
-def _executor(name: str, workers: int | None, threads: int | None, jobs: int) -> "Executor":
-    from gbench.errors import unknown
-    from gbench.sweep.local import local
+@dataclass(frozen=True)
+class Placed:
+    """Where and how trainings run, as the flags say."""
 
-    if name == "local":
-        return local(workers, threads, jobs)
-    raise unknown("executor", name, ("local",))
+    executor: str
+    workers: int | None
+    threads: int | None
+    gpus: float
+    address: str
+    retries: int
+    slurm: tuple[str, ...]
+
+    def make(self, results: Path, jobs: int) -> "Executor":
+        """The executor for so many jobs.
+
+        Raises:
+            UnknownNameError: no such executor.
+            SweepError: flags that do not fit it.
+        """
+        from gbench.errors import SweepError, unknown
+
+        if self.executor not in EXECUTORS:
+            raise unknown("executor", self.executor, EXECUTORS)
+        given = {"--gpus": self.gpus, "--slurm": self.slurm}
+        for flag, takers in {"--gpus": ("ray", "slurm"), "--slurm": ("slurm",)}.items():
+            if given[flag] and self.executor not in takers:
+                raise SweepError(f"{flag} is for --executor {' and '.join(takers)}; leave it out with {self.executor}")
+        if self.executor == "ray":
+            from gbench.sweep.on_ray import OnRay
+
+            return OnRay(self.address, results, self.threads or 1, self.gpus, self.retries, self.workers)
+        if self.executor == "slurm":
+            from gbench.sweep.on_slurm import LONGEST_ARRAY, OnSlurm
+
+            slots = self.workers or LONGEST_ARRAY
+            return OnSlurm(results, slots, self.threads or 1, int(self.gpus), _parameters(self.slurm))
+        from gbench.sweep.local import local
+
+        return local(self.workers, self.threads, jobs)
+
+    def words(self) -> list[str]:
+        """The flags, as far as they are not the usual ones."""
+        usual = Placed("local", None, None, 0.0, "auto", 3, ())
+        named = {name: value for name, value in vars(self).items() if value != getattr(usual, name)}
+        pairs = [(f"--{name}", one) for name, value in named.items() for one in (value if name == "slurm" else [value])]
+        return [str(word) for pair in pairs for word in pair]
 
 
-def _again(suite: str, only: list[str], results: Path, executor: str, workers: int | None, threads: int | None) -> str:
-    words = ["gbench", "suite", "run", suite, "--results", str(results)]
-    words += [word for one in only for word in ("--only", one)]
-    words += ["--executor", executor] if executor != "local" else []
-    for flag, value in (("--workers", workers), ("--threads", threads)):
-        words += [flag, str(value)] if value else []
-    return shlex.join(words)
+def _parameters(words: Sequence[str]) -> dict[str, Any]:
+    import yaml
+
+    from gbench.errors import SweepError
+
+    found = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not value:
+            raise SweepError(f"--slurm {word}: write key=value, e.g. --slurm slurm_partition=gpu")
+        found[key] = yaml.safe_load(value)
+    return found

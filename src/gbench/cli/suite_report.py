@@ -39,7 +39,7 @@ class Found(NamedTuple):
         return failure.message if failure else self.problem or None
 
 
-def show_plan(plan: Plan, results: Path, slots: int, *, listed: bool, as_json: bool) -> None:
+def show_plan(plan: Plan, results: Path, slots: int | None, *, listed: bool = False, as_json: bool = False) -> None:
     """How many trainings there are, where they stand, and how long the rest takes; with ``listed`` each of them."""
     if as_json:
         print_json(_plan_json(plan))
@@ -118,12 +118,12 @@ def _plan_json(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _estimate(plan: Plan, slots: int) -> str:
+def _estimate(plan: Plan, slots: int | None) -> str:
     if plan.unknown == len(plan.left):
         return "no run with these settings was made before: how long this takes is not known"
-    each = f"{duration(plan.known_seconds)} of training by past results, about {duration(plan.known_seconds / slots)} "
-    without = f"; {plan.unknown} without a past result are not counted" if plan.unknown else ""
-    return f"{each}with {slots} at once{without}"
+    told = f"{duration(plan.known_seconds)} of training by past results"
+    told += f", about {duration(plan.known_seconds / slots)} with {slots} at once" if slots else ""
+    return told + (f"; {plan.unknown} without a past result are not counted" if plan.unknown else "")
 
 
 def duration(seconds: float) -> str:

@@ -78,7 +78,7 @@ class Sweep:
     def _outcomes(self, trainings: Sequence[Training]) -> Iterator[Outcome]:
         queue, busy = deque(trainings), list[Training]()
         flying: dict[str, Training] = {}
-        interrupted = False
+        interrupted = told = False
         while queue or flying or busy:
             if self.stop.asked and not interrupted:
                 interrupted = True
@@ -87,14 +87,15 @@ class Sweep:
                 self.executor.interrupt()
             self._submit(queue, flying)
             if not flying and busy:
+                if not told:
+                    self.observer.waiting(busy)
+                told = True
                 queue.extend(self._free_again(busy))
                 continue
             for outcome in self.executor.outcomes(LOOK_SECONDS):
                 training = flying.pop(outcome.run_id)
                 if outcome.kind == "busy" and not interrupted:
                     busy.append(training)
-                    if not flying and not queue:
-                        self.observer.waiting(busy)
                 elif outcome.kind == "unwritable":
                     raise StorageError(outcome.message)
                 elif outcome.kind not in ("stopped", "busy"):

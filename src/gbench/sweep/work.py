@@ -1,11 +1,13 @@
 """One training, wherever it runs: asked for in a line of text, answered with what came of it."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from gbench.errors import BusyError, GbenchError, StorageError
+from gbench.held import Held
 from gbench.runner import run_spec
 from gbench.spec import RunSpec
 from gbench.stopping import QuietObserver, StopOnInterrupt
@@ -45,13 +47,25 @@ class Outcome:
     """Why, of all but ``done``."""
 
 
-def work(job: Job) -> Outcome:
-    """Do a job in this process, which must be on its main thread. Ctrl-C stops it, after a checkpoint in training."""
+def use_threads(count: int) -> None:
+    """Let this process, and what it starts, use so many cores."""
+    import torch
+
+    # joblib and scikit-learn, and gbench itself
+    os.environ["LOKY_MAX_CPU_COUNT"] = str(count)
+    torch.set_num_threads(count)
+
+
+def work(job: Job, held: Held | None = None) -> Outcome:
+    """Do a job in this process, on its main thread, with what is ``held`` of its data.
+
+    Ctrl-C stops it, after a checkpoint in training.
+    """
     run_id = job.spec.run_id
     with StopOnInterrupt() as interrupt:
         try:
             for one in job.spec.together():
-                run_spec(one, job.results, QuietObserver(interrupt), allow_leak=job.allow_leak)
+                run_spec(one, job.results, QuietObserver(interrupt), allow_leak=job.allow_leak, held=held)
         except BusyError as error:
             return Outcome(run_id, "busy", str(error))
         except StorageError as error:

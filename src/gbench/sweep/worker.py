@@ -3,23 +3,20 @@
 import sys
 from multiprocessing.connection import Connection
 
-from gbench.sweep.work import Job, work
+from gbench.cores import cores
+from gbench.held import Held
+from gbench.sweep.work import Job, use_threads, work
 
 
 def main(descriptor: int) -> None:
     """Answer each job, a line of JSON, with its outcome."""
-    import torch
-
-    from gbench.cores import cores
-
-    # the cores of this worker alone: another pool of threads, as that between operations, would come on top
-    torch.set_num_threads(cores())
-    torch.set_num_interop_threads(1)
+    use_threads(cores())
+    held = Held()
     with Connection(descriptor) as pipe:
         while True:
             try:
                 job = Job.of(pipe.recv())
-                pipe.send(work(job))
+                pipe.send(work(job, held))
             # the sweep is over, or its process has died; or Ctrl-C between two jobs
             except (EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
                 return
