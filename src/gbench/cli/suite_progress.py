@@ -7,7 +7,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gbench.cli.console import console, errors
 from gbench.cli.report import shown_scores
@@ -53,10 +53,10 @@ class SweepLines(SweepObserver):
 
     def __enter__(self) -> Self:
         if console.is_terminal and not self.quiet and self.total:
-            columns = ("{task.completed:.0f}/{task.total:.0f} trainings   {task.fields[facts]}",)
+            columns = (TextColumn("{task.completed:.0f}/{task.total:.0f} trainings{task.fields[facts]}"),)
             self.bar = Progress(
-                TextColumn("sweep   "), BarColumn(bar_width=24), *(TextColumn(text) for text in columns),
-                TimeElapsedColumn(), TimeRemainingColumn(compact=True), TextColumn("left"), console=console,
+                TextColumn("sweep   "), BarColumn(bar_width=24), *columns, TimeRemainingColumn(compact=True),
+                TextColumn("left"), console=console,
             )  # fmt: skip
             self.task = self.bar.add_task("sweep", total=self.total, facts="")
             self.bar.start()
@@ -74,7 +74,7 @@ class SweepLines(SweepObserver):
         self.failed += outcome.kind != "done"
         if self.bar is not None:
             failed = f"   {self.failed} failed" if self.failed else ""
-            self.bar.update(self.task, completed=self.done, facts=f"{training.title}{failed}")
+            self.bar.update(self.task, completed=self.done, facts=f"{failed}   last {training.spec.model}")
         due = time.monotonic() - self.last_line >= PLAIN_SECONDS or self.done == self.total
         if outcome.kind != "done":
             self._line(f"{training.title}   {outcome.kind}: {outcome.message}")

@@ -160,14 +160,14 @@ def _tables(found: Sequence[Found], results: Path) -> list[Table]:
 
 def _show_table(made: Table) -> None:
     places = decimals([row.mae.value for row in made.rows])
-    numbers = ("test MAE", "95 % interval", "RMSE", "skill", "folds", "seeds", "training, s")
+    numbers = ("test MAE", "95 % interval", "skill", "folds", "seeds", "train, s")
     shown = table("model", *numbers, "", right=numbers)
+    shown.columns[0].min_width = max(len(row.model) for row in made.rows)
     for row in made.rows:
         shown.add_row(
             row.model,
             f"{row.mae.value:.{places}f}",
             f"{row.mae.low:.{places}f} - {row.mae.high:.{places}f}",
-            "" if row.rmse is None else f"{row.rmse.value:.{places}f}",
             "" if row.skill is None else f"{row.skill:.0%}",
             str(len(row.folds)),
             str(_seeds(row)),

@@ -49,8 +49,10 @@ class OnSlurm:
             job.cancel(check=False)
 
     def room(self) -> int:
-        """How many more jobs it wants now."""
-        return min(LONGEST_ARRAY, self.slots) - len(self.jobs)
+        """How many more jobs it wants now: none until an array is worth submitting."""
+        most = min(LONGEST_ARRAY, self.slots)
+        free = most - len(self.jobs)
+        return free if free >= most / 2 else 0
 
     def submit(self, jobs: Sequence[Job]) -> None:
         """Submit them as one array."""
