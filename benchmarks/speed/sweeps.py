@@ -92,7 +92,7 @@ def _timed(trainings: list[Training], results: Path, workers: Executor) -> tuple
 
 def _cpu_of_children() -> float:
     times = [process.cpu_times() for process in psutil.Process().children(recursive=True)]
-    return sum(one.user + one.system for one in times)
+    return float(sum(one.user + one.system for one in times))
 
 
 if __name__ == "__main__":

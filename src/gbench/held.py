@@ -1,6 +1,6 @@
 """What one run leaves for the next in the same process."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -13,9 +13,9 @@ class Held:
     """
 
     def __init__(self) -> None:
-        self._last: dict[str, tuple[Hashable, Any]] = {}
+        self._last: dict[str, tuple[object, Any]] = {}
 
-    def get(self, kind: str, key: Hashable, make: Callable[[], T]) -> T:
+    def get(self, kind: str, key: object, make: Callable[[], T]) -> T:
         """The thing of a kind that was made last, if it was made for this key; else what ``make`` gives."""
         found, thing = self._last.get(kind, (None, None))
         if found != key or thing is None:

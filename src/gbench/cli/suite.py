@@ -88,7 +88,7 @@ def run_suite(
         try:
             with made if plan.left else nullcontext() as runs_on:
                 if not as_json:
-                    show_plan(plan, results, runs_on and runs_on.slots)
+                    show_plan(plan, results, runs_on.slots if runs_on else None)
                 with SweepLines(len(plan.left), results, quiet=as_json) as observer:
                     outcomes = Sweep(results, runs_on, observer, stop).run(plan.left) if runs_on else []
         except KeyboardInterrupt:

@@ -96,7 +96,7 @@ class SweepLines(SweepObserver):
             console.print(f"{self.done:>{len(str(self.total))}}/{self.total}   {text}", soft_wrap=True)
 
     def _scores(self, training: Training) -> str:
-        parts = []
+        parts, seconds = [], 0.0
         for spec in training.runs:
             result = read_result(self.results / spec.run_id)
             shown = shown_scores(result)

@@ -10,8 +10,10 @@ from gbench.sweep.work import Job, Outcome
 class Executor(Protocol):
     """Takes jobs and tells what came of them. Used as a context; leaving it ends whatever still runs."""
 
-    slots: int
-    """Trainings it does at once, as far as is known."""
+    @property
+    def slots(self) -> int:
+        """Trainings it does at once, as far as is known."""
+        ...
 
     def room(self) -> int:
         """How many more jobs it wants now."""
@@ -32,5 +34,5 @@ class Executor(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...

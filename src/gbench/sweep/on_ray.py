@@ -93,6 +93,7 @@ class OnRay:
         run_id = self.refs.pop(ref).spec.run_id
         from ray.exceptions import RayError, RayTaskError
 
+        outcome: Outcome
         try:
             outcome, files = self.ray.get(ref)
         except RayTaskError as error:

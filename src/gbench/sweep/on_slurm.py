@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from gbench.errors import SweepError
-from gbench.sweep.work import Job, Outcome, use_threads, work
+from gbench.sweep.work import Job, Kind, Outcome, use_threads, work
 
 LONGEST_ARRAY = 1000
 """Slurm's MaxArraySize is 1001 unless an administrator chose otherwise."""
@@ -87,7 +87,7 @@ class OnSlurm:
         try:
             outcome: Outcome = submitted.result()
         except (FailedJobError, UncompletedJobError):
-            kind = "stopped" if self.interrupted else "lost"
+            kind: Kind = "stopped" if self.interrupted else "lost"
             return Outcome(
                 run_id, kind, f"job {submitted.job_id} ended as {submitted.state}; see {submitted.paths.stderr}"
             )

@@ -66,7 +66,7 @@ def state_of(training: Training, results: Path) -> State:
     states = [run_state(spec, results) for spec in training.runs]
     if any((results / spec.run_id / CHECKPOINT_FILE).is_file() for spec in training.runs):
         return "begun"
-    return next((state for state in ("failed", "new") if state in states), "done")
+    return "failed" if "failed" in states else "new" if "new" in states else "done"
 
 
 class Past:
