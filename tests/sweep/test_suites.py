@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
 from gbench.cards import Settings
 from gbench.choices import Choices, resolve
@@ -171,4 +170,3 @@ def test_the_main_table_has_every_model_on_every_task() -> None:
     for dataset in ("pbe_prototypes", "matbench_phonons", "qm9_mini", "vacancy_formation"):
         able = {name for name in own_model_names() if levels.get(dataset, "graph") in model_card(name).levels}
         assert {t.spec.model for t in made if t.spec.dataset == dataset} == able
-    assert yaml.safe_load(Path("benchmarks/main.yaml").read_text())["about"] == raw.about
