@@ -70,11 +70,10 @@ def main() -> None:
         started = time.perf_counter()
         make_plan(trainings, results)
         planned = time.perf_counter() - started
-        train = sum(cost.train_seconds for one in trainings if (cost := read_result(results / one.run_id).cost))
+        costs = [cost for one in trainings if (cost := read_result(results / one.run_id).cost)]
+        train = sum(cost.train_cpu_seconds or 0.0 for cost in costs)
         each = [1e3 * seconds / chosen.runs for seconds in (*timed, train, expanded, planned)]
-    print(
-        "| executor | model | wall | CPU, workers | CPU, sweep | in training (wall) | expand | plan, all done | load |"
-    )
+    print("| executor | model | wall | CPU, workers | CPU, sweep | CPU, training | expand | plan, all done | load |")
     print("|---" * 9 + "|")
     numbers = " | ".join(f"{number:.1f}" for number in each)
     print(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gbench.cli.console import console, errors, print_json, table
+from gbench.cli.signals import requeued
 
 if TYPE_CHECKING:
     from gbench.sweep.executor import Executor
@@ -35,6 +36,7 @@ def list_suites(as_json: Annotated[bool, typer.Option("--json", help="For progra
 
 
 @app.command("run")
+@requeued()
 def run_suite(
     suite: Annotated[str, typer.Argument(help="A YAML file, or a name of `gbench suite list`.", show_default=False)],
     only: Annotated[
@@ -103,7 +105,7 @@ def run_suite(
         words = ["gbench", "suite", "run", suite, "--results", str(results), *placed.words()]
         again = shlex.join([*words, *(word for one in only or [] for word in ("--only", one))])
         errors.print(f"stopped; checkpoints are safe. Go on with: {again}", soft_wrap=True)
-        raise typer.Exit(128 + stop.signal)
+        raise typer.Exit(stop.code)
     if any(outcome.kind != "done" for outcome in outcomes):
         raise typer.Exit(1)
 

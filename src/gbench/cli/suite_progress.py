@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gbench.cli.console import console, errors
 from gbench.cli.report import shown_scores
+from gbench.cli.signals import REQUEUE
 from gbench.result import read_result
 from gbench.sweep.expand import Training
 from gbench.sweep.sweep import Stop, SweepObserver
@@ -21,10 +22,11 @@ PLAIN_SECONDS = 2.0
 
 
 class StopOnSignals(Stop):
-    """Context in which Ctrl-C or SIGTERM asks the sweep to stop; a second one ends it at once."""
+    """Context in which Ctrl-C or SIGTERM asks the sweep to stop; a second Ctrl-C ends it at once."""
 
     def __init__(self) -> None:
-        self.signal = signal.SIGINT
+        self.code = 0
+        """The exit code of a sweep that was stopped."""
 
     def __enter__(self) -> Self:
         self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -35,10 +37,11 @@ class StopOnSignals(Stop):
             signal.signal(number, handler)
 
     def _ask(self, number: int, _frame: FrameType | None) -> None:
-        if self.asked:
+        if self.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.asked, self.signal = True, signal.Signals(number)
-        errors.print("stopping: each training ends its batch and writes a checkpoint; again to end at once")
+        if not self.asked:
+            errors.print("stopping: each training ends its batch and writes a checkpoint; Ctrl-C to end at once")
+        self.asked, self.code = True, REQUEUE if number == signal.SIGTERM else 128 + number
 
 
 class SweepLines(SweepObserver):

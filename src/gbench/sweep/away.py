@@ -1,5 +1,6 @@
 """A training on a machine that may not see the folder of results: then its files are brought home."""
 
+import shutil
 import tempfile
 import uuid
 from dataclasses import dataclass, field
@@ -9,7 +10,6 @@ from typing import Self
 
 from gbench.held import Held
 from gbench.result import RESULT_FILE
-from gbench.runner import LOCK_FILE
 from gbench.storage import atomic_path
 from gbench.sweep.work import Job, Outcome, work
 
@@ -55,12 +55,9 @@ def work_away(text: str, mark: str, held: Held) -> tuple[Outcome, Files]:
         return work(job, held), {}
     own = Job(job.spec, Path(tempfile.gettempdir()) / f"gbench{mark}", job.allow_leak)
     outcome = work(own, held)
-    files = {}
+    files: Files = {}
     for spec in own.spec.together():
         folder = own.results / spec.run_id
-        for path in folder.glob("*"):
-            files[f"{folder.name}/{path.name}"] = path.read_bytes()
-            path.unlink()
-        (folder / LOCK_FILE).unlink(missing_ok=True)
-        folder.rmdir()
+        files |= {f"{folder.name}/{path.name}": path.read_bytes() for path in folder.glob("[!.]*")}
+        shutil.rmtree(folder, ignore_errors=True)
     return outcome, files
