@@ -111,10 +111,10 @@ class OnRay:
             # Ray itself looks for a cluster that is not there for a minute
             if colon and port.isdigit():
                 socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+            # Ray warns about its own coming default unless this is set
             os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
             self.ray.init(
                 address=self.address, log_to_driver=False, logging_level="ERROR", configure_logging=False,
-                include_dashboard=None,
             )  # fmt: skip
         except (OSError, RuntimeError, ValueError) as error:
             why = getattr(error, "strerror", None) or str(error).splitlines()[0]
