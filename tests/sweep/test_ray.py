@@ -2,10 +2,12 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import psutil
 import pytest
 from sweeping import DIES, WAITS, began, endless_model, odd_model, results_in, sweep, wait_until, write_suite
 
@@ -44,7 +46,14 @@ def test_a_node_that_is_killed_costs_no_result(cluster: Any, tmp_path: Path) -> 
 
     def kill_one() -> None:
         wait_until(lambda: len(began(tmp_path)) == 2)
+        # a worker may outlive the process that manages its node by a second, and even end its training
+        raylet = psutil.Process(lost.all_processes["raylet"][0].process.pid)
+        workers = raylet.children(recursive=True)
         cluster.remove_node(lost, allow_graceful=False)
+        for worker in workers:
+            with suppress(psutil.NoSuchProcess):
+                worker.kill()
+        psutil.wait_procs(workers, timeout=30)
         (tmp_path / "spare").touch()
 
     thread = Thread(target=kill_one)
