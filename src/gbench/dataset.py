@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from gbench.cards import DatasetCard
 from gbench.content import cache_dir
 from gbench.crystals import Crystals, FloatArray, IntArray
+from gbench.elements import reduced_formulas
 from gbench.errors import DataError
 from gbench.fetch import fetch
 from gbench.graphs import Graphs, cached_graphs
@@ -29,6 +31,11 @@ class Dataset:
     def sha256(self) -> str:
         """Hash of the content, equal to the card's where that names one."""
         return self.card.content_sha256 or self.crystals.sha256()
+
+    @cached_property
+    def formulas(self) -> NDArray[np.str_]:
+        """(n,) reduced formula of each row."""
+        return np.array(reduced_formulas(self.crystals))
 
     def graphs(self, spec: GraphSpec | None = None, *, progress: Progress | None = None) -> Graphs:
         """The graphs of all crystals, cached on disk; ``progress`` hears how many more are built."""

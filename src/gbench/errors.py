@@ -53,6 +53,14 @@ class StorageError(GbenchError):
     """An output folder cannot be written."""
 
 
+class BusyError(StorageError):
+    """Another process is working on the run."""
+
+
+class SweepError(GbenchError):
+    """A suite cannot be read, or what is to run it is not there."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str], listing: str = "") -> UnknownNameError:
     """The error for a name that does not exist, with the nearest names that do.
 

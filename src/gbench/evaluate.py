@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from safetensors.torch import save
 
 from gbench.cards import Target
@@ -58,7 +59,7 @@ def evaluate(spec: RunSpec, prepared: Prepared, outcome: Outcome, folder: Path, 
     """
     split, labels, dataset = prepared.split, prepared.labels, prepared.dataset
     val, test = prepared.items(split.val), prepared.items(split.test)
-    groups = independent_groups(dataset.crystals)[dataset.row_of_item(spec.target)]
+    groups = formula_groups(dataset.formulas)[dataset.row_of_item(spec.target)]
     known_val, known_test = ~np.isnan(labels[val]), ~np.isnan(labels[test])
     validation = _point_scores(labels[val][known_val], outcome.val[known_val], prepared.about)
     metrics = _metrics(labels[test][known_test], outcome.test[known_test], prepared.about, groups[test][known_test])
@@ -114,13 +115,18 @@ def weights_file(fitted: Fit) -> bytes:
 
 
 def independent_groups(crystals: Crystals) -> IntArray:
+    """(n,) group of each crystal, by :func:`formula_groups`."""
+    return formula_groups(np.array(reduced_formulas(crystals)))
+
+
+def formula_groups(formulas: NDArray[np.str_]) -> IntArray:
     """(n,) group of each crystal: crystals of one reduced formula are not independent evidence.
 
     Where all have one formula, as in a set of polymorphs, it is about crystals that one wants to know, and each stands
     for itself.
     """
-    names, groups = np.unique(reduced_formulas(crystals), return_inverse=True)
-    return np.arange(len(crystals)) if len(names) == 1 else groups.astype(np.int64)
+    names, groups = np.unique(formulas, return_inverse=True)
+    return np.arange(len(formulas)) if len(names) == 1 else groups.astype(np.int64)
 
 
 def _prediction_frame(prepared: Prepared, part: str, items: IntArray, predictions: FloatArray) -> pd.DataFrame:

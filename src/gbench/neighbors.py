@@ -1,12 +1,12 @@
 """Which atoms are neighbours: the edges of many crystals as a graph spec defines them."""
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gbench.cores import cores
 from gbench.crystals import Crystals, IntArray
 from gbench.errors import GraphError
 from gbench.search import (
@@ -94,7 +94,7 @@ def _processes(crystals: Crystals, spec: GraphSpec) -> int:
     seconds = 3e-5 * len(crystals) + 1e-7 * expected_edges(crystals, spec.cutoff).sum()
     if seconds + per_atom * len(crystals.numbers) < PARALLEL_SECONDS:
         return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores()
 
 
 def part_edges(part: Part, spec: GraphSpec) -> Edges:

@@ -16,8 +16,10 @@ from gbench.elements import counts
 from gbench.errors import DataError, SplitError
 from gbench.frozen import get_split
 from gbench.graphs import Graphs, without_edges
+from gbench.held import Held
 from gbench.model import Model
 from gbench.observer import Observer
+from gbench.registry import dataset_card
 from gbench.spec import RunSpec
 from gbench.splitting import Split
 from gbench.task import Task
@@ -56,21 +58,23 @@ class Prepared:
         return np.flatnonzero(np.isin(self.dataset.row_of_item(self.target), rows))
 
 
-def prepare(spec: RunSpec, observer: Observer, *, allow_leak: bool = False) -> Prepared:
-    """Load the data, make and measure the split, build the graphs.
+def prepare(spec: RunSpec, observer: Observer, *, allow_leak: bool = False, held: Held | None = None) -> Prepared:
+    """Load the data, make and measure the split, build the graphs; what is ``held`` is not loaded again.
 
     Raises:
         DataError: the spec names a version that is not the one at hand, or a part has no label.
         SplitError: the split leaks and ``allow_leak`` is false.
     """
-    dataset = load(spec.dataset)
+    held = held or Held()
+    facts = held.get("facts", dataset_card(spec.dataset), lambda: Facts(load(spec.dataset)))
+    dataset = facts.dataset
     if spec.version != dataset.card.version:
         raise DataError(
             f"the spec names {spec.dataset}@{spec.version}, this gbench holds version {dataset.card.version}; "
             f"install the gbench that made the spec, or run without --spec"
         )
     observer.data(dataset, spec.target)
-    whole, facts = get_split(dataset, spec.split), Facts(dataset)
+    whole = get_split(dataset, spec.split)
     own, *beside = (
         _measured(spec, facts, whole, target, observer, allow_leak=allow_leak) for target in (spec.target, *spec.beside)
     )
@@ -78,7 +82,7 @@ def prepare(spec: RunSpec, observer: Observer, *, allow_leak: bool = False) -> P
         return replace(own, beside=tuple(beside))
     started = time.perf_counter()
     with observer.building(len(dataset.crystals)) as built:
-        graphs = dataset.graphs(spec.graph, progress=built)
+        graphs = held.get("graphs", (dataset.sha256, spec.graph), lambda: dataset.graphs(spec.graph, progress=built))
     observer.graphs(graphs, time.perf_counter() - started)
     return replace(own, graphs=graphs, beside=tuple(replace(one, graphs=graphs) for one in beside))
 
@@ -121,13 +125,14 @@ def labelled(split: Split, rows: IntArray, target: str) -> Split:
     return Split(train, val, test, frozen=split.frozen)
 
 
-def make_task(prepared: Prepared, kind: type[Model]) -> Task:
+def make_task(prepared: Prepared, kind: type[Model], held: Held | None = None) -> Task:
     """The learning task of a kind of network; labels outside train and validation are withheld."""
     graphs = without_edges(prepared.dataset.crystals) if prepared.graphs is None else prepared.graphs
     about, together = prepared.about, prepared.together
     table = torch.as_tensor(counts(prepared.dataset.crystals)) if any(one.about.extensive for one in together) else None
+    key = (prepared.dataset.sha256, graphs.spec, kind.sees)
     return Task(
-        tensors=GraphTensors(graphs, merge=kind.sees),
+        tensors=(held or Held()).get("tensors", key, lambda: GraphTensors(graphs, merge=kind.sees)),
         labels=torch.as_tensor(np.stack([_without_test(one) for one in together], axis=1)),
         level=about.level,
         split=reduce(_union, (one.split for one in together)),

@@ -12,8 +12,9 @@ from gbench.checkpoint import remove_checkpoint, restore_checkpoint
 from gbench.choices import Choices, resolve
 from gbench.cost import Spent, Stopwatch, training_flops
 from gbench.environment import environment
-from gbench.errors import DataError, SpecError, StorageError
+from gbench.errors import BusyError, DataError, SpecError, StorageError
 from gbench.evaluate import Outcome, evaluate, failure
+from gbench.held import Held
 from gbench.members import together
 from gbench.model import Estimator, Head, Inputs, Model
 from gbench.observer import Observer
@@ -53,11 +54,19 @@ def run(
     return run_spec(resolve(chosen), Path(results), observer, allow_leak=allow_leak)
 
 
-def run_spec(spec: RunSpec, results: Path, observer: Observer | None = None, *, allow_leak: bool = False) -> Result:
+def run_spec(
+    spec: RunSpec,
+    results: Path,
+    observer: Observer | None = None,
+    *,
+    allow_leak: bool = False,
+    held: Held | None = None,
+) -> Result:
     """The result of a spec, from ``<results>/<run id>/`` if it is there, else run.
 
     Where targets are learned together, one training writes the results of them all, each to its own folder. A run that
-    fails leaves a Result with status ``error`` and raises; an interrupted one leaves a checkpoint.
+    fails leaves a Result with status ``error`` and raises; an interrupted one leaves a checkpoint. Many runs in one
+    process may share what is ``held`` of their data.
 
     Raises:
         GbenchError: as :func:`run`.
@@ -79,7 +88,7 @@ def run_spec(spec: RunSpec, results: Path, observer: Observer | None = None, *, 
         class_of(spec)
         if spec.config.get("framework") == "dgl":
             import_dgl()
-        return _run(spec, results, observer, allow_leak=allow_leak)
+        return _run(spec, results, observer, held or Held(), allow_leak=allow_leak)
     finally:
         lock.release()
 
@@ -108,7 +117,7 @@ def _lock(folder: Path) -> filelock.BaseFileLock:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except filelock.Timeout as error:
-        raise StorageError(f"{folder}: another process is working on this run; wait for it to end") from error
+        raise BusyError(f"{folder}: another process is working on this run; wait for it to end") from error
     except OSError as error:
         raise unwritable(folder, error, "with --results choose") from error
     return lock
@@ -128,7 +137,7 @@ def _finished(folder: Path) -> Result | None:
     return result
 
 
-def _run(spec: RunSpec, results: Path, observer: Observer, *, allow_leak: bool) -> Result:
+def _run(spec: RunSpec, results: Path, observer: Observer, held: Held, *, allow_leak: bool) -> Result:
     checkpoint = _home(spec, results) / CHECKPOINT_FILE
     # a target that was finished before the others were lost keeps its result
     runs = [one for one in spec.together() if one == spec or _finished(results / one.run_id) is None]
@@ -138,9 +147,9 @@ def _run(spec: RunSpec, results: Path, observer: Observer, *, allow_leak: bool) 
     started = time.perf_counter()
     prepared: dict[str, Prepared] = {}
     try:
-        own = prepare(spec, observer, allow_leak=allow_leak)
+        own = prepare(spec, observer, allow_leak=allow_leak, held=held)
         prepared = {one.target: one for one in own.together}
-        outcomes = _train(spec, own, checkpoint, observer)
+        outcomes = _train(spec, own, checkpoint, observer, held)
         made = [
             evaluate(one, prepared[one.target], outcomes[one.target], results / one.run_id, started) for one in runs
         ]
@@ -172,7 +181,7 @@ def _remove_leftovers(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _train(spec: RunSpec, prepared: Prepared, checkpoint: Path, observer: Observer) -> dict[str, Outcome]:
+def _train(spec: RunSpec, prepared: Prepared, checkpoint: Path, observer: Observer, held: Held) -> dict[str, Outcome]:
     """What the model delivers for each target it learns."""
     kind, about = class_of(spec), prepared.about
     config = kind.Config.model_validate(spec.config)
@@ -180,7 +189,7 @@ def _train(spec: RunSpec, prepared: Prepared, checkpoint: Path, observer: Observ
         return {spec.target: _fit_estimator(kind(config, Head(about.level, 1, about.directed), spec.seed), prepared)}
     if not issubclass(kind, Model) or spec.training is None:
         raise TypeError(f"{kind.__name__} is neither an Estimator nor a Model with training settings")
-    task, training = make_task(prepared, kind), spec.training
+    task, training = make_task(prepared, kind, held), spec.training
 
     def build() -> Model:
         head = Head(about.level, task.outputs, about.directed)

@@ -129,7 +129,7 @@ def test_processes_find_what_one_finds(prototypes: Dataset, monkeypatch: pytest.
     parts = get_split(prototypes, make_spec("random"))
     alone = search(prototypes, parts)
     monkeypatch.setattr(matching, "PARALLEL_SECONDS", 0.0)
-    monkeypatch.setattr(matching, "_cores", lambda: 2)
+    monkeypatch.setattr(matching, "cores", lambda: 2)
     assert search(prototypes, parts) == alone
 
 

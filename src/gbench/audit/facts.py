@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gbench.crystals import FloatArray, IntArray
 from gbench.dataset import Dataset
-from gbench.elements import counts, reduced_formulas
+from gbench.elements import counts
 from gbench.spec import GraphSpec
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Facts:
     @cached_property
     def formulas(self) -> NDArray[np.str_]:
         """(n,) reduced formulas."""
-        return np.array(reduced_formulas(self.dataset.crystals))
+        return self.dataset.formulas
 
     @cached_property
     def elements(self) -> NDArray[np.bool_]:

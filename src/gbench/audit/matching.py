@@ -1,6 +1,5 @@
 """Comparing crystals in processes: StructureMatcher on structures that are reduced once."""
 
-import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gbench.audit.facts import Progress
+from gbench.cores import cores
 from gbench.crystals import Crystals
 
 if TYPE_CHECKING:
@@ -54,10 +54,10 @@ def run_jobs(jobs: Sequence[Job], crystals: Crystals, progress: Progress) -> Ite
     total, done = sum(len(job.tests) for job in jobs), 0
     works = (_work(job, crystals) for job in jobs)
     results: Any = map(compare, works)
-    if sum(job.seconds for job in jobs) > PARALLEL_SECONDS and (cores := _cores()) > 1:
+    if sum(job.seconds for job in jobs) > PARALLEL_SECONDS and (count := cores()) > 1:
         from joblib import Parallel, delayed
 
-        results = Parallel(cores, return_as="generator", max_nbytes=None)(delayed(compare)(work) for work in works)
+        results = Parallel(count, return_as="generator", max_nbytes=None)(delayed(compare)(work) for work in works)
     outcomes: list[Outcome]
     for outcomes in results:
         done += len(outcomes)
@@ -149,7 +149,3 @@ def periodic_structure(crystals: Crystals, row: int) -> "Structure":
             full[axis] *= float(np.ptp(positions @ full[axis])) + VACUUM_ANGSTROM
         cell = full
     return Structure(cell, crystals.numbers[atoms].tolist(), positions, coords_are_cartesian=True)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gbench.cli.console import console
+from gbench.cli.console import console, print_json
 
 app = typer.Typer(help="The leaderboard page.", no_args_is_help=True)
 
@@ -27,3 +27,27 @@ def build_leaderboard(
         raise DataError(f"{results}: no such folder of results; give the folder that `gbench run` wrote to")
     page = build([content("leaderboard") / "results", results or Path("results")], out)
     console.print(f"leaderboard  {page.resolve().as_uri()}", soft_wrap=True)
+
+
+@app.command("add")
+def add_to_leaderboard(
+    results: Annotated[Path, typer.Argument(help="Folder of results, or of one run.")],
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Check results against their predictions and copy them, without weights, to the published ones."""
+    from gbench.site.add import add_results
+    from gbench.site.runs import verified_results
+
+    made = add_results(results)
+    if as_json:
+        print_json(vars(made))
+    else:
+        for run_id, why in made.refused.items():
+            console.print(f"{run_id}   not added: {why}", soft_wrap=True)
+        console.print(
+            f"{len(made.added)} added to {verified_results()}, {len(made.there)} there before, "
+            f"{len(made.refused)} not added",
+            soft_wrap=True,
+        )
+    if made.refused:
+        raise typer.Exit(1)

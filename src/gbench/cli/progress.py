@@ -1,11 +1,10 @@
 """What a run shows while it runs: a live bar on a terminal, plain lines elsewhere."""
 
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any, Self
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -13,17 +12,17 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from gbench import __version__
 from gbench.audit.card import SplitCard
 from gbench.audit.facts import Progress as Measuring
-from gbench.cli.console import console, errors, shorten
+from gbench.cli.console import console, shorten
 from gbench.cli.watch import watched
 from gbench.dataset import Dataset
 from gbench.elements import symbols
 from gbench.graphs import Graphs
 from gbench.model import Model
 from gbench.model_facts import receptive_field
-from gbench.observer import Observer
 from gbench.result import Result
 from gbench.spec import RunSpec, SplitSpec, Training
 from gbench.splitting import Split
+from gbench.stopping import QuietObserver, StopOnInterrupt
 from gbench.train import Epoch
 from gbench.waiting import Advance, bar
 
@@ -31,57 +30,6 @@ PLAIN_SECONDS = 5.0
 FEW = 4
 """Names of what is held out that fit into a line."""
 FRAMEWORKS = {"pyg": "PyG", "dgl": "DGL", "torch": "torch", "scikit-learn": "scikit-learn", "numpy": "numpy"}
-
-
-class StopOnInterrupt:
-    """Context in which the first Ctrl-C asks the loop to stop after its batch, the second kills as usual.
-
-    SIGTERM asks too, however often it comes: a scheduler that wants more sends SIGKILL.
-    """
-
-    def __init__(self) -> None:
-        self.asked = False
-        self.terminated = False
-        """Whether it was SIGTERM."""
-
-    def __enter__(self) -> Self:
-        self._before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def arm(self) -> None:
-        """From now on the loop is asked; until then signals end the program as they did before."""
-        for number in self._before:
-            signal.signal(number, self._ask)
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _ask(self, number: int, _frame: FrameType | None) -> None:
-        self.asked = True
-        if number == signal.SIGTERM:
-            self.terminated = True
-        else:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-class QuietObserver(Observer):
-    """Says nothing but warnings; stops on Ctrl-C and SIGTERM."""
-
-    def __init__(self, interrupt: StopOnInterrupt) -> None:
-        self.interrupt = interrupt
-
-    def model(self, model: Model, training: Training) -> None:  # noqa: ARG002
-        """Training begins: signals are for the loop."""
-        self.interrupt.arm()
-
-    def note(self, sentence: str) -> None:
-        """A warning on standard error."""
-        errors.print(f"warning: {sentence}", soft_wrap=True)
-
-    def stop(self) -> bool:
-        """Whether Ctrl-C was pressed or SIGTERM came."""
-        return self.interrupt.asked
 
 
 def _facts_of(spec: SplitSpec, split: Split) -> Iterator[str]:

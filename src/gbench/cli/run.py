@@ -12,7 +12,6 @@ from gbench.cli.console import errors, print_json
 from gbench.cli.signals import REQUEUE, Terminated, requeued
 
 if TYPE_CHECKING:
-    from gbench.choices import Choices
     from gbench.result import Result
     from gbench.spec import RunSpec
 
@@ -67,13 +66,16 @@ def run(
     """
     from gbench.cli.report import report, report_folds
     from gbench.errors import SpecError
+    from gbench.flags import framework_setting
     from gbench.plugins import is_path
 
     given = {"model": model, "dataset": dataset, "target": target, "split": split, "seed": seed}
     chosen = {name: value for name, value in given.items() if value is not None}
-    settings = [*(settings or []), *_framework_setting(model, framework)]
+    settings = settings or []
+    if model and framework:
+        settings = [*settings, *(f"{key}={value}" for key, value in framework_setting(model, framework).items())]
     if split == "all":
-        if _targets(chosen).get("beside"):
+        if _with_targets(chosen).get("beside"):
             raise SpecError(f"--split all takes one target, not {target}; run it for each")
         from gbench.cli.every_split import run_every_split
 
@@ -104,38 +106,15 @@ def run(
             report_folds(folds, named=len(groups[0]) > 1)
 
 
-def _framework_setting(model: str | None, framework: str | None) -> list[str]:
-    """``--framework`` as a setting of the model.
-
-    Raises:
-        UnknownNameError: no such framework.
-        SpecError: a model that does not run on it.
-    """
-    from gbench.errors import SpecError, unknown
-    from gbench.registry import model_card, model_names
-
-    if framework is None or model is None:
-        return []
-    if framework not in ("pyg", "dgl"):
-        raise unknown("framework", framework, ("pyg", "dgl"))
-    card = model_card(model)
-    if (framework == "pyg" and card.framework == "pyg") or (framework == "dgl" and card.dgl):
-        return [f"model.framework={framework}"] if card.dgl else []
-    cards = [model_card(name) for name in model_names()]
-    able = [card.name for card in cards if (card.dgl if framework == "dgl" else card.framework == "pyg")]
-    raise SpecError(f"model {model!r} does not run on {framework}; with {framework}: {', '.join(able)}")
-
-
-def _targets(chosen: dict[str, Any]) -> dict[str, Any]:
-    """What was chosen, with the targets of ``gap,homo`` taken apart; a target may have a comma in its own name."""
+def _with_targets(chosen: dict[str, Any]) -> dict[str, Any]:
+    """What was chosen, with the targets of ``gap,homo`` taken apart."""
     from gbench.choices import Choices
-    from gbench.registry import dataset_card
+    from gbench.flags import targets_of
 
-    text = chosen.get("target")
-    if text is None or text in dataset_card(chosen.get("dataset", Choices.model_fields["dataset"].default)).targets:
+    if "target" not in chosen:
         return chosen
-    target, *beside = (name.strip() for name in text.split(","))
-    return {**chosen, "target": target, "beside": beside}
+    dataset = chosen.get("dataset", Choices.model_fields["dataset"].default)
+    return {**chosen, **targets_of(dataset, chosen["target"])._asdict()}
 
 
 def _specs(chosen: dict[str, Any], settings: list[str], fold: str) -> "list[tuple[RunSpec, ...]]":
@@ -143,24 +122,12 @@ def _specs(chosen: dict[str, Any], settings: list[str], fold: str) -> "list[tupl
     from gbench.cards import validate
     from gbench.choices import Choices, parse_overrides, resolve_each
     from gbench.errors import SpecError
+    from gbench.flags import folds_of
 
     if "model" not in chosen:
         raise SpecError("say which model to run: --model NAME (`gbench models list`), or --spec RUN_ID to repeat a run")
-    choices = validate(Choices, {**_targets(chosen), "overrides": parse_overrides(settings)}, "choices", SpecError)
-    return [resolve_each(choices.model_copy(update={"fold": number})) for number in _folds(fold, choices)]
-
-
-def _folds(fold: str, choices: "Choices") -> list[int]:
-    from gbench.choices import resolve
-    from gbench.dataset import load
-    from gbench.errors import SpecError
-    from gbench.splitting import fold_count
-
-    if fold == "all":
-        return list(range(fold_count(load(choices.dataset), resolve(choices).split)))
-    if not fold.isdigit():
-        raise SpecError(f"--fold {fold}: give a number from 0, or `all`")
-    return [int(fold)]
+    choices = validate(Choices, {**_with_targets(chosen), "overrides": parse_overrides(settings)}, "choices", SpecError)
+    return [resolve_each(choices.model_copy(update={"fold": number})) for number in folds_of(choices, fold)]
 
 
 def _read_spec(name: str, results: Path, model: str | None = None) -> "RunSpec":
@@ -199,9 +166,10 @@ def _read_spec(name: str, results: Path, model: str | None = None) -> "RunSpec":
 
 def run_one(spec: "RunSpec", results: Path, *, quiet: bool, allow_leak: bool) -> "Result":
     """Run a spec, watched; Ctrl-C says how to go on and leaves with 130, SIGTERM with 75."""
-    from gbench.cli.progress import ConsoleObserver, QuietObserver, StopOnInterrupt
+    from gbench.cli.progress import ConsoleObserver
     from gbench.registry import model_card
     from gbench.runner import run_spec
+    from gbench.stopping import QuietObserver, StopOnInterrupt
     from gbench.train import Interrupted
 
     with StopOnInterrupt() as interrupt:
@@ -227,9 +195,9 @@ def run_one(spec: "RunSpec", results: Path, *, quiet: bool, allow_leak: bool) ->
 def run_floors(spec: "RunSpec", results: Path, names: Sequence[str] = FLOORS) -> "list[Result]":
     """The floors on the same split, quietly; whoever allowed the model a leak allowed it to them."""
     from gbench.choices import Choices, resolve
-    from gbench.cli.progress import QuietObserver, StopOnInterrupt
     from gbench.registry import dataset_card, model_card
     from gbench.runner import run_spec
+    from gbench.stopping import QuietObserver, StopOnInterrupt
 
     level = dataset_card(spec.dataset).targets[spec.target].level
     split = spec.split.model_dump(exclude={"scheme", "fold"})

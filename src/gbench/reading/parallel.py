@@ -1,6 +1,5 @@
 """Many CIFs -> flat arrays, over all cores, with a progress bar where there is somebody to see it."""
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from gbench.cores import cores
 from gbench.crystals import Crystals, FloatArray, IntArray
 from gbench.errors import DataError
 from gbench.reading.cif import CifCrystal, read_cif, read_cif_file
@@ -54,7 +54,7 @@ def read_cifs(names: Sequence[str], sources: Sequence[str | Path], *, workers: i
     chunks = [(names[start : start + CHUNK], sources[start : start + CHUNK]) for start in range(0, len(names), CHUNK)]
     if not chunks:
         raise DataError("there is no structure to read")
-    workers = (_cores() if len(names) >= WORTH_A_PROCESS else 1) if workers is None else workers
+    workers = (cores() if len(names) >= WORTH_A_PROCESS else 1) if workers is None else workers
     parts = []
     worth_a_bar = len(names) >= WORTH_A_PROCESS
     with bar("reading structures", len(chunks)) if worth_a_bar else nullcontext() as advance:
@@ -68,10 +68,6 @@ def read_cifs(names: Sequence[str], sources: Sequence[str | Path], *, workers: i
 
 
 Chunk = tuple[Sequence[str], Sequence[str | Path]]
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _results(chunks: Sequence[Chunk], workers: int) -> Iterable[Structures | DataError]:
