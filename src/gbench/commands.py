@@ -16,7 +16,7 @@ def repeat_command(run_id: str) -> str:
 
 
 def brief_command(spec: RunSpec, fold: str | None = None) -> str:
-    """With the settings that differ from what the cards recommend today; ``fold``: not the spec's but this, or `all`."""
+    """With the settings that differ from what the cards recommend today; ``fold``: another than its own, or `all`."""
     split = spec.split
     plain = resolve(
         Choices(
