@@ -20,6 +20,7 @@ from gbench.observer import Observer
 from gbench.prepare import Prepared, check_leak, make_task, prepare
 from gbench.registry import class_of, dataset_card
 from gbench.result import RESULT_FILE, Result, read_predictions, read_result, write_result
+from gbench.sampling import sampled
 from gbench.spec import RunSpec
 from gbench.storage import atomic_path, unwritable
 from gbench.train import fit, predict
@@ -140,7 +141,8 @@ def _run(spec: RunSpec, results: Path, observer: Observer, *, allow_leak: bool) 
     try:
         own = prepare(spec, observer, allow_leak=allow_leak)
         prepared = {one.target: one for one in own.together}
-        outcomes = _train(spec, own, checkpoint, observer)
+        with sampled([results / one.run_id for one in runs], resumed=checkpoint.is_file()):
+            outcomes = _train(spec, own, checkpoint, observer)
         made = [
             evaluate(one, prepared[one.target], outcomes[one.target], results / one.run_id, started) for one in runs
         ]
