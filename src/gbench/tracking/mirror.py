@@ -91,7 +91,7 @@ class Mirror:
             return Placed(self._send(result, folder, experiment, parent), sent=True)
 
     def _send(self, result: Result, folder: Path, experiment: str, parent: str | None) -> str:
-        from mlflow.entities import Param, RunTag
+        from mlflow.entities import Param
 
         client, (began, ended) = self.client, content.milliseconds(result)
         tags = content.tags(result, folder) | ({PARENT: parent} if parent else {})
@@ -109,7 +109,6 @@ class Mirror:
                 client.log_artifact(run_id, str(folder / name))
         if (folder / WEIGHTS_FILE).is_file() and result.status == "ok":
             self._send_model(result, folder, experiment, run_id)
-        client.log_batch(run_id, tags=[RunTag("gbench.sent", "whole")])
         client.set_terminated(run_id, "FINISHED" if result.status == "ok" else "FAILED", ended)
         return run_id
 

@@ -72,6 +72,8 @@ def connected(results: Path, safe: Path) -> Iterator["MlflowClient"]:
 def _quiet_mlflow() -> Any:
     """The ``mlflow`` module, with its own chatter and that of its database migrations kept off the terminal."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # to standard output, where `gbench run --json` prints the Result and nothing else
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     import mlflow
 
     # mlflow sets its levels on import
