@@ -36,7 +36,7 @@ from gbench.train import predict
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import LoggedModel, Run
     from selenium.webdriver import Chrome
 
 pytestmark = [
@@ -76,6 +76,12 @@ def runs_of(client: "MlflowClient", experiment: str) -> "list[Run]":
     return [] if found is None else list(client.search_runs([found.experiment_id]))
 
 
+def model_of(client: "MlflowClient", run: "Run") -> "LoggedModel":
+    assert run.outputs is not None
+    (output,) = run.outputs.model_outputs
+    return client.get_logged_model(output.model_id)
+
+
 def check(uri: str, run_id: str, result: Result, results: Path) -> None:
     """That the server holds all that the folder of a result does, and no pickle."""
     client = client_of(uri)
@@ -104,17 +110,18 @@ def check(uri: str, run_id: str, result: Result, results: Path) -> None:
 def check_lineage(client: "MlflowClient", run: "Run", result: Result, results: Path) -> None:
     """That data and model of a run can be told from the server alone, and what the machine did."""
     assert result.dataset is not None
+    assert run.inputs is not None
     (data,) = run.inputs.dataset_inputs
     assert data.dataset.name == "pbe_prototypes@1"
     assert result.dataset.sha256.startswith(data.dataset.digest)
     source = json.loads(data.dataset.source)
     assert source["content_sha256"] == result.dataset.sha256
     assert source["sources"], "the files it is made from"
-    (output,) = run.outputs.model_outputs
-    model = client.get_logged_model(output.model_id)
+    model = model_of(client, run)
     assert (model.name, str(model.status), model.source_run_id) == ("cgcnn", "READY", run.info.run_id)
-    scores = {metric.key: (metric.value, metric.dataset_digest) for metric in model.metrics or ()}
-    assert scores["test_mae"] == (pytest.approx(result.metrics["mae"].value), data.dataset.digest)
+    (score,) = [metric for metric in model.metrics or () if metric.key == "test_mae"]
+    assert score.value == pytest.approx(result.metrics["mae"].value)
+    assert score.dataset_digest == data.dataset.digest
     samples = read_samples(results / result.run_id)
     sent = client.get_metric_history(run.info.run_id, "system/process_memory_megabytes")
     assert [point.value for point in sent] == samples["process_memory_megabytes"]
@@ -303,8 +310,10 @@ def test_a_run_that_was_made_anew_is_sent_anew(tmp_path: Path) -> None:
 
 def test_targets_learned_together_are_runs_of_their_own_experiments(tmp_path: Path) -> None:
     for target, other in (("e_form", "gap"), ("gap", "e_form")):
-        chosen = {"split": "formula", "overrides": {**OVERRIDES, "training.epochs": 1}}
-        result = gbench.run("cgcnn", target=target, beside=[other], results=tmp_path, **chosen)
+        overrides = {**OVERRIDES, "training.epochs": 1}
+        result = gbench.run(
+            "cgcnn", split="formula", target=target, beside=[other], overrides=overrides, results=tmp_path
+        )
         where = track(tmp_path / result.run_id)
         client = client_of(where.uri)
         run = client.get_run(where.run_id)
@@ -312,8 +321,7 @@ def test_targets_learned_together_are_runs_of_their_own_experiments(tmp_path: Pa
         assert run.data.metrics["test_mae"] == pytest.approx(result.metrics["mae"].value)
         assert run.data.metrics["val_mae"] == pytest.approx(result.validation["mae"], rel=1e-3)
         assert run.data.params["beside"] == f"['{other}']"
-        (output,) = run.outputs.model_outputs
-        place = client.get_logged_model(output.model_id).artifact_location
+        place = model_of(client, run).artifact_location
         check_model(Path(place.removeprefix("file://")), result.spec, tmp_path)
 
 
@@ -362,7 +370,8 @@ class TestBest:
         steady = [self.like(result, mae, seed=seed, hidden=32) for seed, mae in enumerate((0.4, 0.3))]
         (best,) = best_models([*lucky, *steady])
         assert best.result == steady[1]
-        assert (best.mean, best.runs) == (pytest.approx(0.35), 2)
+        assert best.mean == pytest.approx(0.35)
+        assert best.runs == 2
 
     def test_an_easy_fold_alone_wins_nothing(self, result: Result) -> None:
         both = [self.like(result, mae, fold=fold, hidden=16) for fold, mae in enumerate((0.2, 0.6))]

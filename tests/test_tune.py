@@ -39,8 +39,8 @@ FLAGS = [word for key, value in TINY.items() for word in ("--set", f"{key}={valu
 TUNE = ["tune", "--model", "cgcnn", "--split", "formula", *FLAGS, "--space", SPACE[0], "--space", SPACE[1]]
 
 
-def tuning(space: list[str] = SPACE, folds: tuple[int, ...] = (0,), pruner: Pruner = "none", **changed: Any) -> Tuning:
-    choices = Choices(model="cgcnn", split="formula", overrides={**TINY, **changed})
+def tuning(space: list[str] = SPACE, folds: tuple[int, ...] = (0,), pruner: Pruner = "none", epochs: int = 3) -> Tuning:
+    choices = Choices(model="cgcnn", split="formula", overrides={**TINY, "training.epochs": epochs})
     return Tuning.of(choices, folds, parse_space(space, choices), "tpe", pruner)
 
 
@@ -203,7 +203,7 @@ def test_a_trial_that_fails_says_why_and_the_search_goes_on(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("pruner", ["median", "hyperband"])
 def test_trials_that_look_bad_are_ended_early(pruner: Pruner, tmp_path: Path) -> None:
-    study = Study(tuning(["training.learning_rate=5e-3,1e-9"], pruner=pruner, **{"training.epochs": 6}), tmp_path / "s")
+    study = Study(tuning(["training.learning_rate=5e-3,1e-9"], pruner=pruner, epochs=6), tmp_path / "study")
     search(study, 14)
     ended = [trial for trial in study.trials if trial.state.name == "PRUNED"]
     assert ended

@@ -46,7 +46,7 @@ def load_fitted(folder: Path) -> Fit:
     model = build_network(spec, dataset_card(spec.dataset).targets[spec.target])
     path = folder / WEIGHTS_FILE
     try:
-        with safe_open(path, "pt") as opened:  # type: ignore[no-untyped-call]
+        with safe_open(path, "pt") as opened:
             scale = json.loads(opened.metadata()["scale"])
         model.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:

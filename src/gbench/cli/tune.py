@@ -185,7 +185,7 @@ def _line(study: "Study", trial: "FrozenTrial") -> str:
         places = decimals([best.value or 0.0])
         score = f"{trial.value:.{places}f}"
         score += "  best so far" if best.number == trial.number else f"  best {best.value:.{places}f}"
-    return f"trial {trial.number:<3} {score}   {words}"
+    return f"trial {trial.number:<3} {score:24}   {words}"
 
 
 def _short(key: str, settings: Any) -> str:

@@ -13,6 +13,7 @@ from gbench.result import WEIGHTS_FILE, Result, read_result
 from gbench.spec import RunSpec
 from gbench.tracking import content
 from gbench.tracking.mirror import Mirror
+from gbench.tracking.server import TrackingError
 
 ALIAS = "best"
 
@@ -112,8 +113,10 @@ def register(mirror: Mirror, results: Iterable[Result], placed: Mapping[str, str
 
 
 def _make(mirror: Mirror, best: Best, run_id: str) -> str:
-    (output,) = mirror.client.get_run(run_id).outputs.model_outputs
-    model = mirror.client.get_logged_model(output.model_id)
+    outputs = mirror.client.get_run(run_id).outputs
+    if outputs is None or not outputs.model_outputs:
+        raise TrackingError(f"run {run_id} on {mirror.uri} has no model any more; delete it there, and it is sent anew")
+    model = mirror.client.get_logged_model(outputs.model_outputs[0].model_id)
     tags = {
         content.RUN_ID: best.result.run_id,
         f"validation.{best.score}": f"{best.mean:.6g}",

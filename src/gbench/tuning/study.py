@@ -110,9 +110,9 @@ class Study:
         self.tuning, self.folder = tuning, folder
         with self._lock():
             self._check_or_write()
-            if not self.optuna.get_trials(deepcopy=False) and (chosen := tuning.card_settings()) is not None:
+            if not self.stored.get_trials(deepcopy=False) and (chosen := tuning.card_settings()) is not None:
                 # what every other trial is to beat
-                self.optuna.enqueue_trial(chosen)
+                self.stored.enqueue_trial(chosen)
 
     def _lock(self) -> filelock.BaseFileLock:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -137,7 +137,7 @@ class Study:
             )
 
     @cached_property
-    def optuna(self) -> "optuna.Study":
+    def stored(self) -> "optuna.Study":
         """Optuna's own study."""
         import optuna
 
@@ -173,7 +173,7 @@ class Study:
         """All that were begun."""
         from optuna.trial import TrialState
 
-        return [one for one in self.optuna.get_trials(deepcopy=False) if one.state != TrialState.WAITING]
+        return [one for one in self.stored.get_trials(deepcopy=False) if one.state != TrialState.WAITING]
 
     @property
     def complete(self) -> "list[optuna.trial.FrozenTrial]":
@@ -193,14 +193,14 @@ class Study:
             for one in begun:
                 if one.state == TrialState.RUNNING and (lock := self._claim_lock(one.number)) is not None:
                     # its process may have ended it between the two
-                    if self.optuna.get_trials(deepcopy=False)[one.number].state == TrialState.RUNNING:
-                        self.optuna.sampler = self._sampler(one.number)
-                        return self._claimed(optuna.Trial(self.optuna, one._trial_id), lock)
+                    if self.stored.get_trials(deepcopy=False)[one.number].state == TrialState.RUNNING:
+                        self.stored.sampler = self._sampler(one.number)
+                        return self._claimed(optuna.Trial(self.stored, one._trial_id), lock)
                     lock.release()
             if len(begun) >= most:
                 return None
-            self.optuna.sampler = self._sampler(len(begun))
-            trial = self.optuna.ask()
+            self.stored.sampler = self._sampler(len(begun))
+            trial = self.stored.ask()
             lock = self._claim_lock(trial.number)
             if lock is None:
                 raise SpecError(f"{self.folder}: its locks do not work there; choose a local folder with --results")
@@ -230,7 +230,7 @@ class Study:
             return {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return get_param_importances(self.optuna, evaluator=FanovaImportanceEvaluator(seed=0), params=several)
+            return get_param_importances(self.stored, evaluator=FanovaImportanceEvaluator(seed=0), params=several)
 
 
 def card_lines(tuning: Tuning, settings: Settings) -> str:

@@ -100,13 +100,13 @@ class _Run:
             for fold in self.study.tuning.folds[len(self._scores) :]:
                 self._learn(fold)
         except optuna.TrialPruned:
-            told = self.study.optuna.tell(number, state=TrialState.PRUNED)
+            told = self.study.stored.tell(number, state=TrialState.PRUNED)
         except (TrainingError, SpecError, GraphError) as error:
             # to the sampler it is a bad place, to be left alone
             self.trial.set_user_attr("why", str(error))
-            told = self.study.optuna.tell(number, state=TrialState.PRUNED)
+            told = self.study.stored.tell(number, state=TrialState.PRUNED)
         else:
-            told = self.study.optuna.tell(number, sum(self._scores) / len(self._scores))
+            told = self.study.stored.tell(number, sum(self._scores) / len(self._scores))
         for path in self.study.folder.glob(f"trial-{number}-fold-*.pt"):
             path.unlink()
         return told
@@ -144,7 +144,7 @@ class _Run:
     def _report(self, value: float, step: int) -> None:
         import optuna
 
-        if step not in self.study.optuna.get_trials(deepcopy=False)[self.trial.number].intermediate_values:
+        if step not in self.study.stored.get_trials(deepcopy=False)[self.trial.number].intermediate_values:
             self.trial.report(value, step)
         if self.trial.should_prune():
             raise optuna.TrialPruned
