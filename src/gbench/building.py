@@ -2,6 +2,7 @@
 
 from gbench.cards import Target
 from gbench.errors import SpecError
+from gbench.members import together
 from gbench.model import Head, Model
 from gbench.registry import class_of
 from gbench.spec import RunSpec
@@ -20,10 +21,13 @@ def network_class(spec: RunSpec) -> type[Model]:
 
 
 def build_network(spec: RunSpec, about: Target) -> Model:
-    """The network of a spec with new weights, with an output for each target it learns, which are all like ``about``.
+    """The network of a spec with new weights, or its members, with an output for each target it learns.
+
+    ``about`` is what the card says of one of the targets, which are all of a kind.
 
     Raises:
         SpecError: as :func:`network_class`.
     """
     kind = network_class(spec)
-    return kind(kind.Config.model_validate(spec.config), Head(about.level, len(spec.learned), about.directed))
+    config, head = kind.Config.model_validate(spec.config), Head(about.level, len(spec.learned), about.directed)
+    return together(lambda: kind(config, head), spec.training.members if spec.training else 1)

@@ -7,6 +7,7 @@ from typing import Any
 import filelock
 
 from gbench.batch import import_dgl
+from gbench.building import build_network
 from gbench.cards import validate
 from gbench.checkpoint import remove_checkpoint, restore_checkpoint
 from gbench.choices import Choices, resolve
@@ -14,7 +15,6 @@ from gbench.cost import Spent, Stopwatch, training_flops
 from gbench.environment import environment
 from gbench.errors import DataError, SpecError, StorageError
 from gbench.evaluate import Outcome, evaluate, failure
-from gbench.members import together
 from gbench.model import Estimator, Head, Inputs, Model
 from gbench.observer import Observer
 from gbench.prepare import Prepared, check_leak, make_task, prepare
@@ -185,8 +185,7 @@ def _train(spec: RunSpec, prepared: Prepared, checkpoint: Path, observer: Observ
     task, training = make_task(prepared, kind), spec.training
 
     def build() -> Model:
-        head = Head(about.level, task.outputs, about.directed)
-        network: Model = together(lambda: kind(config, head), training.members)
+        network = build_network(spec, about)
         observer.model(network, training)
         return network
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gbench.building import build_network, network_class
 from gbench.cards import Target
+from gbench.checkpoint import restore_checkpoint
 from gbench.errors import GraphError, SpecError, TrainingError
 from gbench.prepare import make_task
 from gbench.spec import RunSpec
 from gbench.task import Task
-from gbench.train import Epoch, Interrupted, fit
+from gbench.train import Epoch, fit
 from gbench.tuning.development import development
 from gbench.tuning.study import MOST_STARTS, Claimed, Study
 
@@ -130,6 +131,7 @@ class _Run:
             best = min(one.criterion for one in epochs)
             self._report((sum(done) + best) / (len(done) + 1), first + epoch.epoch)
 
+        restore_checkpoint(self._checkpoint(fold))
         fit(
             lambda: build_network(spec, learned.about), learned.task, training, spec.seed,
             self._checkpoint(fold), observe, self.watch.stop,
@@ -151,6 +153,3 @@ class _Run:
 
     def _checkpoint(self, fold: int) -> Path:
         return self.study.folder / f"trial-{self.trial.number}-fold-{fold}.pt"
-
-
-__all__ = ["Interrupted", "Step", "Watch", "search"]
