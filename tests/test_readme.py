@@ -45,6 +45,8 @@ def test_commands_run(command: str, folder: Path) -> None:
     words = shlex.split(command)[1:]
     if words[0] == "run":
         words += ["--set", "training.epochs=1"]
+    if words[0] == "tune":
+        words += ["--set", "training.epochs=1", "--trials", "2"]
     if "./my_model" in words and not (folder / "my_model").exists():
         # another worker had the line before, and has a folder of its own
         run([*MAIN, "models", "new", "my_model"], folder)

@@ -59,7 +59,8 @@ def test_a_result_is_complete(result: Result, results: Path, prototypes: Dataset
     assert result.cost.parameters > 0
     assert result.environment.libraries["torch"]
     written = {path.name for path in folder.iterdir()} - {LOCK_FILE}
-    assert written == {"result.json", "predictions.parquet", "history.json", "weights.safetensors", "spec.json"}
+    trained = {"predictions.parquet", "history.json", "system.json", "weights.safetensors"}
+    assert written == {"result.json", "spec.json"} | trained
 
 
 def test_the_json_file_holds_no_nan_and_the_promised_form(result: Result, results: Path) -> None:

@@ -15,8 +15,8 @@ def repeat_command(run_id: str) -> str:
     return f"gbench run --spec {run_id}"
 
 
-def brief_command(spec: RunSpec) -> str:
-    """With the settings that differ from what the cards recommend today."""
+def brief_command(spec: RunSpec, fold: str | None = None) -> str:
+    """With the settings that differ from what the cards recommend today; ``fold``: another than its own, or `all`."""
     split = spec.split
     plain = resolve(
         Choices(
@@ -30,7 +30,7 @@ def brief_command(spec: RunSpec) -> str:
         )
     )
     defaults = dict(_settings(plain))
-    return _command(spec, {key: value for key, value in _settings(spec) if value != defaults.get(key)})
+    return _command(spec, {key: value for key, value in _settings(spec) if value != defaults.get(key)}, fold)
 
 
 def full_command(spec: RunSpec) -> str:
@@ -38,10 +38,10 @@ def full_command(spec: RunSpec) -> str:
     return _command(spec, dict(_settings(spec)))
 
 
-def _command(spec: RunSpec, settings: dict[str, Any]) -> str:
+def _command(spec: RunSpec, settings: dict[str, Any], fold: str | None = None) -> str:
     targets = ",".join((spec.target, *spec.beside))
     words = ["gbench", "run", "--model", spec.reference, "--dataset", spec.dataset, "--target", targets]
-    words += ["--split", spec.split.scheme, "--fold", str(spec.split.fold), "--seed", str(spec.seed)]
+    words += ["--split", spec.split.scheme, "--fold", fold or str(spec.split.fold), "--seed", str(spec.seed)]
     for key, value in settings.items():
         words += ["--set", f"{key}={_yaml(value)}"]
     return shlex.join(words)

@@ -152,8 +152,8 @@ def _records(spec: RunSpec, prepared: Prepared) -> dict[str, Any]:
         "split": SplitRecord(
             sha256=_split_hash(prepared),
             frozen=split.frozen,
-            verdict=prepared.card.verdict,
-            why=prepared.card.why,
+            verdict=prepared.card and prepared.card.verdict,
+            why=prepared.card and prepared.card.why,
             **sizes,
         ),
         "graph": graphs

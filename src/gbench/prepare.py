@@ -32,8 +32,8 @@ class Prepared:
     dataset: Dataset
     target: str
     split: Split
-    card: SplitCard
-    """The split, measured."""
+    card: SplitCard | None
+    """The split, measured; None where nothing may look at test rows."""
     graphs: Graphs | None
     beside: "tuple[Prepared, ...]" = ()
     """The same for each target that is learned together with this one; their splits lack other rows without label."""

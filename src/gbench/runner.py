@@ -7,6 +7,7 @@ from typing import Any
 import filelock
 
 from gbench.batch import import_dgl
+from gbench.building import build_network
 from gbench.cards import validate
 from gbench.checkpoint import remove_checkpoint, restore_checkpoint
 from gbench.choices import Choices, resolve
@@ -15,12 +16,12 @@ from gbench.environment import environment
 from gbench.errors import BusyError, DataError, SpecError, StorageError
 from gbench.evaluate import Outcome, evaluate, failure
 from gbench.held import Held
-from gbench.members import together
 from gbench.model import Estimator, Head, Inputs, Model
 from gbench.observer import Observer
 from gbench.prepare import Prepared, check_leak, make_task, prepare
 from gbench.registry import class_of, dataset_card
 from gbench.result import RESULT_FILE, Result, read_predictions, read_result, write_result
+from gbench.sampling import sampled
 from gbench.spec import RunSpec
 from gbench.storage import atomic_path, unwritable
 from gbench.train import fit, predict
@@ -149,7 +150,8 @@ def _run(spec: RunSpec, results: Path, observer: Observer, held: Held, *, allow_
     try:
         own = prepare(spec, observer, allow_leak=allow_leak, held=held)
         prepared = {one.target: one for one in own.together}
-        outcomes = _train(spec, own, checkpoint, observer, held)
+        with sampled([results / one.run_id for one in runs], resumed=checkpoint.is_file()):
+            outcomes = _train(spec, own, checkpoint, observer, held)
         made = [
             evaluate(one, prepared[one.target], outcomes[one.target], results / one.run_id, started) for one in runs
         ]
@@ -192,8 +194,7 @@ def _train(spec: RunSpec, prepared: Prepared, checkpoint: Path, observer: Observ
     task, training = make_task(prepared, kind, held), spec.training
 
     def build() -> Model:
-        head = Head(about.level, task.outputs, about.directed)
-        network: Model = together(lambda: kind(config, head), training.members)
+        network = build_network(spec, about)
         observer.model(network, training)
         return network
 

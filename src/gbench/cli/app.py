@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gbench import __version__
-from gbench.cli import datasets, doctor, graphs, leaderboard, models, run, split_cards, splits, suite, track
+from gbench.cli import datasets, doctor, graphs, leaderboard, models, run, split_cards, splits, suite, track, tune
 
 app = typer.Typer(
     name="gbench",
@@ -32,6 +32,7 @@ def _root(
 
 
 app.command("run")(run.run)
+app.command("tune")(tune.tune)
 app.command("doctor")(doctor.doctor)
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(graphs.app, name="graphs")

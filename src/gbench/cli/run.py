@@ -219,6 +219,7 @@ def run_floors(spec: "RunSpec", results: Path, names: Sequence[str] = FLOORS) ->
 def track_run(folder: Path, *, quiet: bool) -> str:
     """One line on where the run is in MLflow, or why it is not; tracking never fails a run."""
     from gbench.tracking import TrackingError, track
+    from gbench.tracking.server import show_command
 
     try:
         made = track(folder)
@@ -226,9 +227,4 @@ def track_run(folder: Path, *, quiet: bool) -> str:
         if quiet:
             errors.print(f"warning: {error}", soft_wrap=True)
         return f"not tracked: {error}"
-    show = (
-        f"   mlflow ui --backend-store-uri {shlex.quote(made.uri)}"
-        if made.uri.startswith("sqlite")
-        else f"   {made.uri}"
-    )
-    return f"run {made.run_id[:8]}..{show}"
+    return f"run {made.run_id[:8]}..   {show_command(made.uri)}"
