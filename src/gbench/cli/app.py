@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gbench import __version__
-from gbench.cli import datasets, doctor, graphs, leaderboard, models, run, split_cards, splits, track
+from gbench.cli import datasets, doctor, graphs, leaderboard, models, regress, run, split_cards, splits, track
 
 app = typer.Typer(
     name="gbench",
@@ -41,3 +41,4 @@ splits.app.command("compare")(split_cards.compare)
 app.add_typer(splits.app, name="splits")
 app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(track.app, name="track")
+app.add_typer(regress.app, name="regress")

@@ -4,6 +4,7 @@
 """
 
 from gbench.stats.aggregate import mean_ranks, mean_skills
+from gbench.stats.change import rises
 from gbench.stats.comparison import corrected_t_test, paired_bootstrap
 from gbench.stats.holm import holm
 from gbench.stats.intervals import Interval, t_interval
@@ -23,5 +24,6 @@ __all__ = [
     "mean_skills",
     "paired_bootstrap",
     "rank_groups",
+    "rises",
     "t_interval",
 ]
