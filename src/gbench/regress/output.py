@@ -43,10 +43,11 @@ def markdown(report: Report) -> str:
 
 def headline(report: Report) -> str:
     """The verdict in a line."""
+    total = f"{len(report.checks)} check{'' if len(report.checks) == 1 else 's'}"
     if report.ok:
-        return f"No regression: {len(report.checks)} checks in {report.seconds:.0f} s"
+        return f"No regression: {total} in {report.seconds:.0f} s"
     kinds = [kind for kind, _ in groupby(sorted(check.kind for check in report.failed))]
-    count = f"{len(report.failed)} of {len(report.checks)} checks"
+    count = f"{len(report.failed)} of {total}"
     return f"Regression: {count} failed ({', '.join(kinds)}) in {report.seconds:.0f} s"
 
 

@@ -24,6 +24,8 @@ from gbench.runner import run_spec
 from gbench.spec import RunSpec, Training
 
 KEYS = ["seed", "id", "site"]
+SAME_DIRECTION = 1e-5
+"""Relative; rounding of float32 leaves about a hundredth of it."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Trained:
     errors: pd.DataFrame
     """``seed``, ``id``, ``site`` (-1 for a whole crystal), ``group`` and ``error``, |error| on the test part."""
     unmoved: tuple[str, ...]
-    """Weights that training left as they were with every seed."""
+    """Weights that no seed moved, but for decay."""
     edges: EdgeHashes | None
 
     @cached_property
@@ -92,7 +94,17 @@ def _unmoved(start: dict[str, Tensor], weights: Path) -> set[str]:
     if not start:
         return set()
     end = load_file(weights)
-    return {name for name, value in start.items() if torch.equal(value, end[name])}
+    return {name for name, value in start.items() if only_decayed(value, end[name])}
+
+
+def only_decayed(start: Tensor, end: Tensor) -> bool:
+    """Whether weights are what they were but for a common factor, which weight decay makes without any learning."""
+    one, other = start.double().flatten(), end.double().flatten()
+    if len(one) == 1 or not one.any():
+        return torch.equal(one, other)
+    factor = (one @ other) / (one @ one)
+    left = torch.linalg.vector_norm(other - factor * one)
+    return bool(left <= SAME_DIRECTION * torch.linalg.vector_norm(one))
 
 
 def _edges(spec: RunSpec, dataset: Dataset) -> EdgeHashes | None:
