@@ -22,7 +22,7 @@ import gbench.graphs
 import gbench.train
 from gbench.batch import Batch, GraphTensors
 from gbench.model import Model
-from gbench.neighbors import Edges
+from gbench.neighbors import Edges, find_edges
 from gbench.regress.run import Report, run_suite
 from gbench.task import Scale
 
@@ -58,7 +58,7 @@ def shuffled_edges() -> Iterator[None]:
 @contextmanager
 def dropped_self_images() -> Iterator[None]:
     """No atom is a neighbour of its own images."""
-    whole = gbench.graphs.find_edges
+    whole = find_edges
 
     def find(crystals: Any, *args: Any, **kwargs: Any) -> Edges:
         edges = whole(crystals, *args, **kwargs)

@@ -10,7 +10,7 @@ from gbench.stats.comparison import bootstrap_p_values
 
 def test_the_paired_bootstrap_agrees_with_a_t_test_where_that_holds(rng: np.random.Generator) -> None:
     differences = rng.normal(size=(300, 200)) + rng.normal(scale=0.1, size=200)
-    expected = scipy_stats.ttest_1samp(differences, 0).pvalue
+    expected = np.asarray(scipy_stats.ttest_1samp(differences, 0)[1], np.float64)
     np.testing.assert_allclose(bootstrap_p_values(differences), expected, atol=0.04)
 
 
@@ -39,7 +39,7 @@ def test_the_corrected_t_test_by_hand() -> None:
     differences = [0.0, 1.0, 2.0, 3.0, 4.0]
     expected = 2 * scipy_stats.t.sf(2 / np.sqrt(0.45 * 2.5), 4)
     assert corrected_t_test(differences, 0.25) == pytest.approx(expected)
-    assert corrected_t_test(differences, 0.0) == pytest.approx(scipy_stats.ttest_1samp(differences, 0).pvalue)
+    assert corrected_t_test(differences, 0.0) == pytest.approx(scipy_stats.ttest_1samp(differences, 0)[1])
     assert corrected_t_test([0.0, 0.0, 0.0], 0.25) == 1.0
     assert corrected_t_test([1.0, 1.0, 1.0], 0.25) == 0.0
     assert np.isnan(corrected_t_test([1.0], 0.25))

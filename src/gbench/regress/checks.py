@@ -1,7 +1,7 @@
 """Checks: what was found, beside what was stored."""
 
-from collections.abc import Iterator, Sequence
-from typing import Literal
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -99,7 +99,7 @@ def _other_items(name: str, both: pd.DataFrame) -> Check:
     )
 
 
-def _rise(row: dict[str, float], suite: Suite) -> Check:
+def _rise(row: Mapping[Hashable, Any], suite: Suite) -> Check:
     ok = not (row["p_holm"] < suite.alpha and row["rise"] > suite.worse_by)
     return Check(
         kind="errors",

@@ -16,7 +16,8 @@ def paired_bootstrap(errors: FloatArray, other: FloatArray, groups: NDArray[np.i
     Groups of items that are not independent of each other, (items,), are resampled whole. 1 with a single group.
     """
     index = np.unique(groups, return_inverse=True)[1]
-    return float(bootstrap_p_values(np.bincount(index, weights=errors - other)[:, None])[0])
+    sums = np.bincount(index, weights=errors - other).astype(np.float64)
+    return float(bootstrap_p_values(sums[:, None])[0])
 
 
 def bootstrap_p_values(differences: FloatArray) -> FloatArray:

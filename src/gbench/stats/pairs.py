@@ -25,7 +25,7 @@ def compare_items(errors: pd.DataFrame) -> pd.DataFrame:
 
     def test(one: "pd.Series[float]", two: "pd.Series[float]") -> float:
         groups = np.unique(one.index.get_level_values("group"), return_inverse=True)[1].astype(np.int64)
-        return paired_bootstrap(one.to_numpy(np.float64), two.to_numpy(np.float64), groups)
+        return paired_bootstrap(np.asarray(one, np.float64), np.asarray(two, np.float64), groups)
 
     return _compared(wide, test)
 

@@ -21,7 +21,8 @@ def rank_groups(scores: "pd.Series[float]", pairs: pd.DataFrame, *, higher: bool
     Returns ``model``, ``score``, ``leader``, ``rank`` and ``last`` (the places the group takes, ``1`` and ``3``),
     ``p_leader`` (adjusted), best first.
     """
-    p_values = {frozenset((row.model, row.other)): float(row.p) for row in pairs.itertuples()}
+    columns = (pairs[name].tolist() for name in ("model", "other", "p"))
+    p_values = {frozenset((str(model), str(other))): float(p) for model, other, p in zip(*columns, strict=True)}
     left = scores.sort_values(ascending=not higher, kind="stable").index.tolist()
     rows, rank = [], 1
     while left:
