@@ -30,7 +30,7 @@ def classification_metrics(
     ``log_loss`` (natural logarithm), ``roc_auc`` (ties count half), ``f1``, ``accuracy`` and ``balanced_accuracy`` at a
     threshold of 0.5, and ``mae``, the mean of |label - probability|. Matbench's classification scores
     are among them. A score that is not defined, because only one class is there, is left out. The interval is the
-    percentile bootstrap of :func:`gbench.metrics.regression_metrics`.
+    bootstrap of :func:`gbench.metrics.regression_metrics`.
 
     Raises:
         DataError: no item, or a prediction that is NaN or infinite.
@@ -47,7 +47,7 @@ def classification_metrics(
         value = float(values[0])
         if np.isnan(value):
             continue
-        low, high = percentile_interval(np.concatenate([scores[name] for scores in drawn]))
+        low, high = percentile_interval(np.concatenate([scores[name] for scores in drawn]), int(items.max()) + 1)
         metrics[name] = Metric(value=value, unit="1", low=low, high=high, better=BETTER[name])
     return metrics
 

@@ -56,8 +56,8 @@ def regression_metrics(
 ) -> dict[str, Metric]:
     """``mae``, ``rmse`` and ``r2`` of (items,) predictions, each with a 95 % interval.
 
-    Percentile bootstrap with 2,000 seeded resamples over items, or over ``groups`` (items,) whose members are not
-    independent: strained copies of one compound, sites of one crystal. A single group has no spread: low = high.
+    Bootstrap (:func:`gbench.stats.intervals.percentile_interval`) with 2,000 seeded resamples over items, or over
+    ``groups`` (items,) whose members are not independent: strained copies of one compound, sites of one crystal. A single group has no spread: low = high.
     ``r2`` is left out where all labels are equal.
 
     Raises:
@@ -70,7 +70,7 @@ def regression_metrics(
         value = float(score.values[0])
         if np.isnan(value):
             continue
-        low, high = percentile_interval(drawn[name].values)
+        low, high = percentile_interval(drawn[name].values, len(sums.items))
         metrics[name] = Metric(value=value, unit=score.unit, low=low, high=high, better=score.better)
     return metrics
 

@@ -19,9 +19,19 @@ class Interval(NamedTuple):
     high: float
 
 
-def percentile_interval(drawn: FloatArray) -> Interval:
-    """Percentile interval of the scores (resamples,) of a bootstrap; undefined ones, NaN, are left out."""
-    tail = 50 * (1 - LEVEL)
+def percentile_interval(drawn: FloatArray, groups: int) -> Interval:
+    """Percentile interval of the scores (resamples,) of a bootstrap over so many ``groups``.
+
+    The percentiles lie as much further out as t does than the normal distribution, and as a variance over n - 1 does
+    than one over n: without, intervals over few groups are too narrow (92 % instead of 95 % of 20). Scores that are
+    undefined in a resample, NaN, are left out.
+
+    Source: Hesterberg 2015, https://doi.org/10.1080/00031305.2015.1089789, the expanded percentile interval.
+    """
+    from scipy.special import ndtr, stdtrit
+
+    reach = math.sqrt(groups / (groups - 1)) * stdtrit(groups - 1, (1 + LEVEL) / 2) if groups > 1 else 0.0
+    tail = 100 * float(ndtr(-reach))
     low, high = np.nanpercentile(drawn, [tail, 100 - tail])
     return Interval(float(low), float(high))
 
