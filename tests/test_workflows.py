@@ -14,6 +14,8 @@ from gbench.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+pytestmark = pytest.mark.skipif(not WORKFLOWS, reason="a source distribution holds no workflows")
+pytestmark = pytest.mark.skipif(not WORKFLOWS, reason="a source distribution holds no workflows")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8") if (ROOT / "Makefile").is_file() else ""
 
 

@@ -57,7 +57,8 @@ def regression_metrics(
     """``mae``, ``rmse`` and ``r2`` of (items,) predictions, each with a 95 % interval.
 
     Bootstrap (:func:`gbench.stats.intervals.percentile_interval`) with 2,000 seeded resamples over items, or over
-    ``groups`` (items,) whose members are not independent: strained copies of one compound, sites of one crystal. A single group has no spread: low = high.
+    ``groups`` (items,) whose members are not independent: strained copies of one compound, sites of one crystal. A
+    single group has no spread: low = high.
     ``r2`` is left out where all labels are equal.
 
     Raises:
