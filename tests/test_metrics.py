@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 from gbench.errors import DataError
-from gbench.metrics import paired_bootstrap, point_scores, regression_metrics
+from gbench.metrics import point_scores, regression_metrics
 
 
 def test_scores_equal_scikit_learns(rng: np.random.Generator) -> None:
@@ -77,16 +77,3 @@ def test_predictions_that_are_no_numbers_are_refused(bad: float) -> None:
 def test_nothing_to_score_is_refused() -> None:
     with pytest.raises(DataError, match="no labelled item"):
         point_scores(np.empty(0), np.empty(0))
-
-
-def test_paired_bootstrap_separates_what_differs_and_nothing_else() -> None:
-    rng = np.random.default_rng(1)
-    groups = np.arange(100)
-    errors = np.abs(rng.normal(size=100))
-    assert paired_bootstrap(errors, errors + 0.2, groups) < 0.001
-    assert paired_bootstrap(errors, errors, groups) == 1.0
-    false_alarms = 0
-    for _ in range(200):
-        ours, theirs = np.abs(rng.normal(size=(2, 100)))
-        false_alarms += paired_bootstrap(ours, theirs, groups) < 0.05
-    assert false_alarms / 200 < 0.1

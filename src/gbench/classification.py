@@ -3,8 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from gbench.metrics import Better, FloatArray, check_scorable, resampling_weights
+from gbench.metrics import Better, check_scorable
 from gbench.result import Metric
+from gbench.stats.intervals import percentile_interval
+from gbench.stats.resampling import FloatArray, resampling_weights
 
 EPSILON = 1e-15
 """Probabilities are kept this far from 0 and 1, where the log loss of one wrong item would be infinite."""
@@ -28,7 +30,7 @@ def classification_metrics(
     ``log_loss`` (natural logarithm), ``roc_auc`` (ties count half), ``f1``, ``accuracy`` and ``balanced_accuracy`` at a
     threshold of 0.5, and ``mae``, the mean of |label - probability|. Matbench's classification scores
     are among them. A score that is not defined, because only one class is there, is left out. The interval is the
-    percentile bootstrap of :func:`gbench.metrics.regression_metrics`.
+    bootstrap of :func:`gbench.metrics.regression_metrics`.
 
     Raises:
         DataError: no item, or a prediction that is NaN or infinite.
@@ -45,8 +47,8 @@ def classification_metrics(
         value = float(values[0])
         if np.isnan(value):
             continue
-        low, high = np.nanpercentile(np.concatenate([scores[name] for scores in drawn]), [2.5, 97.5])
-        metrics[name] = Metric(value=value, unit="1", low=float(low), high=float(high), better=BETTER[name])
+        low, high = percentile_interval(np.concatenate([scores[name] for scores in drawn]), int(items.max()) + 1)
+        metrics[name] = Metric(value=value, unit="1", low=low, high=high, better=BETTER[name])
     return metrics
 
 

@@ -1,6 +1,5 @@
 """Scores with 95 % intervals."""
 
-from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -8,12 +7,9 @@ from numpy.typing import NDArray
 
 from gbench.errors import DataError
 from gbench.result import Metric
+from gbench.stats.intervals import percentile_interval
+from gbench.stats.resampling import FloatArray, resampled_sums
 
-FloatArray = NDArray[np.float64]
-RESAMPLES = 2000
-SEED = 0
-CHUNK_NUMBERS = 4_000_000
-"""Resampling weights held in memory at once."""
 Better = Literal["lower", "higher"]
 
 
@@ -60,22 +56,23 @@ def regression_metrics(
 ) -> dict[str, Metric]:
     """``mae``, ``rmse`` and ``r2`` of (items,) predictions, each with a 95 % interval.
 
-    Percentile bootstrap with 2,000 seeded resamples over items, or over ``groups`` (items,) whose members are not
-    independent: strained copies of one compound, sites of one crystal. A single group has no spread: low = high.
+    Bootstrap (:func:`gbench.stats.intervals.percentile_interval`) with 2,000 seeded resamples over items, or over
+    ``groups`` (items,) whose members are not independent: strained copies of one compound, sites of one crystal. A
+    single group has no spread: low = high.
     ``r2`` is left out where all labels are equal.
 
     Raises:
         DataError: no item, or a prediction that is NaN or infinite.
     """
     sums = group_sums(label, prediction, groups)
-    drawn = scores(Sums(*np.concatenate(list(_resampled(np.column_stack(sums)))).T), unit)
+    drawn = scores(Sums(*resampled_sums(np.column_stack(sums)).T), unit)
     metrics = {}
     for name, score in scores(sums.total(), unit).items():
         value = float(score.values[0])
         if np.isnan(value):
             continue
-        low, high = np.nanpercentile(drawn[name].values, [2.5, 97.5])
-        metrics[name] = Metric(value=value, unit=score.unit, low=float(low), high=float(high), better=score.better)
+        low, high = percentile_interval(drawn[name].values, len(sums.items))
+        metrics[name] = Metric(value=value, unit=score.unit, low=low, high=high, better=score.better)
     return metrics
 
 
@@ -107,36 +104,3 @@ def check_scorable(label: FloatArray, prediction: FloatArray) -> None:
     if not np.isfinite(prediction).all():
         bad = int((~np.isfinite(prediction)).sum())
         raise DataError(f"{bad} of {len(prediction)} predictions are NaN or infinite; lower training.learning_rate")
-
-
-def paired_bootstrap(errors: FloatArray, other: FloatArray, groups: NDArray[np.int64]) -> float:
-    """Two-sided p value that two models have the same mean error on the same items, (items,) each.
-
-    Paired bootstrap of the difference of absolute errors over independent groups, seeded.
-    """
-    index = np.unique(groups, return_inverse=True)[1]
-    columns = np.zeros((int(index.max()) + 1, 2))
-    np.add.at(columns, index, np.column_stack([errors - other, np.ones(len(errors))]))
-    if len(columns) < 2:
-        return 1.0
-    difference = np.concatenate(list(_resampled(columns)))[:, 0]
-    below = (1 + int((difference <= 0).sum())) / (RESAMPLES + 1)
-    above = (1 + int((difference >= 0).sum())) / (RESAMPLES + 1)
-    return min(1.0, 2 * min(below, above))
-
-
-def _resampled(columns: FloatArray) -> Iterator[FloatArray]:
-    """Column sums (chunk, columns) of resamples of the rows with replacement, 2,000 in all."""
-    for weights in resampling_weights(len(columns)):
-        yield weights @ columns
-
-
-def resampling_weights(groups: int) -> Iterator[NDArray[np.int64]]:
-    """How often each group is drawn in each resample, (chunk, groups), 2,000 resamples in all.
-
-    It is multinomial; a product with these weights needs no copies of what is resampled.
-    """
-    rng = np.random.default_rng(SEED)
-    chunk = max(1, min(RESAMPLES, CHUNK_NUMBERS // groups))
-    for first in range(0, RESAMPLES, chunk):
-        yield rng.multinomial(groups, np.full(groups, 1 / groups), size=min(chunk, RESAMPLES - first))

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gbench.site.scores import combine, skill, t_interval
+from gbench.site.scores import combine, skill
 from gbench.site.tables import make_tables
 
 if TYPE_CHECKING:
@@ -21,12 +21,6 @@ def test_the_mean_over_three_folds_has_a_t_interval(bench: "Bench") -> None:
     assert (score.value, score.basis) == (2.0, "folds")
     assert score.high == pytest.approx(4.484138, abs=1e-6)
     assert score.low == 0.0, "an error is never negative"
-
-
-def test_a_t_interval_by_hand() -> None:
-    # mean 12, deviation sqrt(8/3), n = 4, t(0.975, 3) = 3.182446
-    low, high = t_interval([10.0, 12.0, 12.0, 14.0])
-    assert [low, high] == pytest.approx([12 - 2.598457, 12 + 2.598457], abs=1e-6)
 
 
 def test_one_run_keeps_its_bootstrap_interval(bench: "Bench") -> None:

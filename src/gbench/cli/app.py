@@ -5,7 +5,20 @@ from typing import Annotated
 import typer
 
 from gbench import __version__
-from gbench.cli import datasets, doctor, graphs, leaderboard, models, run, split_cards, splits, suite, track, tune
+from gbench.cli import (
+    datasets,
+    doctor,
+    graphs,
+    leaderboard,
+    models,
+    regress,
+    run,
+    split_cards,
+    splits,
+    suite,
+    track,
+    tune,
+)
 
 app = typer.Typer(
     name="gbench",
@@ -43,3 +56,4 @@ app.add_typer(splits.app, name="splits")
 app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(suite.app, name="suite")
 app.add_typer(track.app, name="track")
+app.add_typer(regress.app, name="regress")

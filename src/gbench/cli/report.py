@@ -14,10 +14,10 @@ from gbench.commands import brief_command
 from gbench.content import content
 from gbench.dataset import Dataset, load
 from gbench.evaluate import independent_groups
-from gbench.metrics import paired_bootstrap
 from gbench.predictions import item_positions
 from gbench.registry import dataset_card
 from gbench.result import RESULT_FILE, Cost, Result, read_predictions, read_result
+from gbench.stats import paired_bootstrap, t_interval
 
 
 class Shown(NamedTuple):
@@ -120,18 +120,16 @@ def other_splits(result: Result) -> list[str]:
 
 def report_folds(results: list[Result], *, named: bool = False) -> None:
     """Main test score of each fold and their mean with a t interval; ``named`` says of which target."""
-    from scipy.stats import t
-
     shown = shown_scores(results[0])
-    values = np.array([result.metrics[shown.name].value for result in results])
-    half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    places = decimals(values.tolist())
+    values = [result.metrics[shown.name].value for result in results]
+    mean, (_, high) = float(np.mean(values)), t_interval(values)
+    places = decimals(values)
     seconds = sum(result.cost.train_seconds for result in results if result.cost)
     listed = "  ".join(f"{value:.{places}f}" for value in values)
     console.print()
     about = f"{results[0].spec.target}   " if named else ""
     console.print(
-        f"{about}{len(values)} folds   test {shown.title} {values.mean():.{places}f} ± {half:.{places}f} "
+        f"{about}{len(values)} folds   test {shown.title} {mean:.{places}f} ± {high - mean:.{places}f} "
         f"{results[0].metrics[shown.name].unit} (95 % t interval over folds)   "
         f"folds {listed}   {seconds:.0f} s of training",
         soft_wrap=True,

@@ -1,12 +1,12 @@
 """Scores of several runs as one number with an interval that says what it covers."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Literal
 
 from gbench.site.runs import ScoredRun
+from gbench.stats import t_interval
 
 Basis = Literal["bootstrap", "seeds", "folds"]
 BASIS_WORDS: dict[Basis, str] = {
@@ -59,14 +59,6 @@ def fold_means(metric: str, runs: Sequence[ScoredRun]) -> dict[int, float]:
     for run in runs:
         by_fold.setdefault(run.result.spec.split.fold, []).append(run.result.metrics[metric].value)
     return {fold: fmean(by_fold[fold]) for fold in sorted(by_fold)}
-
-
-def t_interval(values: Sequence[float]) -> tuple[float, float]:
-    """95 % interval of the mean of two or more values."""
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(len(values) - 1, 0.975)) * stdev(values) / math.sqrt(len(values))
-    return fmean(values) - half, fmean(values) + half
 
 
 def skill(runs: Sequence[ScoredRun], reference: Mapping[int, float]) -> float | None:
