@@ -2,15 +2,17 @@
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import filelock
+import torch
 
 from gbench.batch import import_dgl
 from gbench.cards import validate
 from gbench.checkpoint import remove_checkpoint, restore_checkpoint
 from gbench.choices import Choices, resolve
 from gbench.cost import Spent, Stopwatch, training_flops
+from gbench.devices import choose_device
 from gbench.environment import environment
 from gbench.errors import DataError, SpecError, StorageError
 from gbench.evaluate import Outcome, evaluate, failure
@@ -18,11 +20,13 @@ from gbench.members import together
 from gbench.model import Estimator, Head, Inputs, Model
 from gbench.observer import Observer
 from gbench.prepare import Prepared, check_leak, make_task, prepare
+from gbench.ranks import Place
 from gbench.registry import class_of, dataset_card
 from gbench.result import RESULT_FILE, Result, read_predictions, read_result, write_result
-from gbench.spec import RunSpec
+from gbench.spec import RunSpec, Training
 from gbench.storage import atomic_path, unwritable
-from gbench.train import fit, predict
+from gbench.task import Task
+from gbench.train import Fit, fit, predict
 
 CHECKPOINT_FILE = "checkpoint.pt"
 SPEC_FILE = "spec.json"
@@ -35,6 +39,7 @@ def run(
     results: str | Path = "results",
     observer: Observer | None = None,
     allow_leak: bool = False,
+    device: str = "auto",
     **choices: Any,
 ) -> Result:
     """Train and evaluate one model, given by its name or its folder (``./my_model``); ``gbench run`` in Python.
@@ -43,18 +48,27 @@ def run(
     ``fold``, ``seed``, ``overrides``. A network learns the targets ``beside`` together with ``target``; the results of
     those are written too, and are had by asking for them in the same way. The result lies in ``<results>/<run id>/``; a
     finished run is read, not repeated. A split whose test part has near-duplicates in train is refused unless
-    ``allow_leak``; the result is marked for ever.
+    ``allow_leak``; the result is marked for ever. A network is trained on ``device``: ``cpu``, ``cuda``, ``cuda:1``, or
+    ``auto``, which is a GPU where there is one.
 
     Raises:
         GbenchError: a choice that does not exist or does not fit, data that cannot be had, a folder that cannot be
             written; the message is one sentence with the fix.
     """
     chosen = validate(Choices, {"model": model, **choices}, "gbench.run", SpecError)
-    return run_spec(resolve(chosen), Path(results), observer, allow_leak=allow_leak)
+    place = Place(choose_device(device))
+    return run_spec(resolve(chosen), Path(results), observer, allow_leak=allow_leak, place=place)
 
 
-def run_spec(spec: RunSpec, results: Path, observer: Observer | None = None, *, allow_leak: bool = False) -> Result:
-    """The result of a spec, from ``<results>/<run id>/`` if it is there, else run.
+def run_spec(
+    spec: RunSpec,
+    results: Path,
+    observer: Observer | None = None,
+    *,
+    allow_leak: bool = False,
+    place: Place | None = None,
+) -> Result:
+    """The result of a spec, from ``<results>/<run id>/`` if it is there, else run, on a GPU unless told a ``place``.
 
     Where targets are learned together, one training writes the results of them all, each to its own folder. A run that
     fails leaves a Result with status ``error`` and raises; an interrupted one leaves a checkpoint.
@@ -79,7 +93,7 @@ def run_spec(spec: RunSpec, results: Path, observer: Observer | None = None, *, 
         class_of(spec)
         if spec.config.get("framework") == "dgl":
             import_dgl()
-        return _run(spec, results, observer, allow_leak=allow_leak)
+        return _run(spec, results, observer, place or Place(choose_device()), allow_leak=allow_leak)
     finally:
         lock.release()
 
@@ -128,7 +142,7 @@ def _finished(folder: Path) -> Result | None:
     return result
 
 
-def _run(spec: RunSpec, results: Path, observer: Observer, *, allow_leak: bool) -> Result:
+def _run(spec: RunSpec, results: Path, observer: Observer, place: Place, *, allow_leak: bool) -> Result:
     checkpoint = _home(spec, results) / CHECKPOINT_FILE
     # a target that was finished before the others were lost keeps its result
     runs = [one for one in spec.together() if one == spec or _finished(results / one.run_id) is None]
@@ -140,7 +154,7 @@ def _run(spec: RunSpec, results: Path, observer: Observer, *, allow_leak: bool) 
     try:
         own = prepare(spec, observer, allow_leak=allow_leak)
         prepared = {one.target: one for one in own.together}
-        outcomes = _train(spec, own, checkpoint, observer)
+        outcomes = _outcomes(spec, own, checkpoint, observer, place)
         made = [
             evaluate(one, prepared[one.target], outcomes[one.target], results / one.run_id, started) for one in runs
         ]
@@ -172,37 +186,63 @@ def _remove_leftovers(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _train(spec: RunSpec, prepared: Prepared, checkpoint: Path, observer: Observer) -> dict[str, Outcome]:
+def _outcomes(
+    spec: RunSpec, prepared: Prepared, checkpoint: Path, observer: Observer, place: Place
+) -> dict[str, Outcome]:
     """What the model delivers for each target it learns."""
     kind, about = class_of(spec), prepared.about
-    config = kind.Config.model_validate(spec.config)
     if issubclass(kind, Estimator):
+        config = kind.Config.model_validate(spec.config)
         return {spec.target: _fit_estimator(kind(config, Head(about.level, 1, about.directed), spec.seed), prepared)}
-    if not issubclass(kind, Model) or spec.training is None:
-        raise TypeError(f"{kind.__name__} is neither an Estimator nor a Model with training settings")
-    task, training = make_task(prepared, kind), spec.training
-
-    def build() -> Model:
-        head = Head(about.level, task.outputs, about.directed)
-        network: Model = together(lambda: kind(config, head), training.members)
-        observer.model(network, training)
-        return network
-
     note = restore_checkpoint(checkpoint)
     if note is not None:
         observer.note(note)
-    fitted = fit(build, task, training, spec.seed, checkpoint, observer.epoch, observer.stop)
-    epochs = len(fitted.history)
-    flops = training_flops(fitted.model, task, training.batch_size, epochs)
+    place.ranks.call(spec.model_dump_json(), str(checkpoint))
+    task, fitted = _train(spec, prepared, checkpoint, observer, place)
+    epochs, size = len(fitted.history), _network(spec).training.batch_size
+    flops = training_flops(fitted.model, task, size, epochs)
     outcomes = {}
     for output, one in enumerate(prepared.together):
         own = fitted.of(output)
         with Stopwatch() as predicting:
-            val, test = (predict(own, task, rows, training.batch_size) for rows in (one.split.val, one.split.test))
+            val, test = (predict(own, task, rows, size) for rows in (one.split.val, one.split.test))
         seconds = sum(epoch.seconds for epoch in fitted.history)
         spent = Spent(seconds, fitted.cpu_seconds, predicting.seconds, epochs, flops)
         outcomes[one.target] = Outcome(val, test, spent, own)
     return outcomes
+
+
+class _Network(NamedTuple):
+    kind: type[Model]
+    training: Training
+
+
+def _network(spec: RunSpec) -> _Network:
+    kind = class_of(spec)
+    if not issubclass(kind, Model) or spec.training is None:
+        raise TypeError(f"{kind.__name__} is neither an Estimator nor a Model with training settings")
+    return _Network(kind, spec.training)
+
+
+def _train(spec: RunSpec, prepared: Prepared, checkpoint: Path, observer: Observer, place: Place) -> tuple[Task, Fit]:
+    """The network, trained, and the task it was trained for."""
+    (kind, training), about = _network(spec), prepared.about
+    dtype = torch.float64 if training.precision == "float64" else torch.float32
+    task = make_task(prepared, kind, dtype).on(place.device)
+
+    def build() -> Model:
+        head = Head(about.level, task.outputs, about.directed)
+        network = together(lambda: kind(kind.Config.model_validate(spec.config), head), training.members)
+        observer.model(network, training)
+        return network.to(dtype)
+
+    return task, fit(build, task, training, spec.seed, checkpoint, observer.epoch, observer.stop, place)
+
+
+def take_part(spec: RunSpec, checkpoint: Path, observer: Observer, place: Place) -> None:
+    """Train with the first of several processes, which alone writes what comes of it."""
+    # the first has measured the split and found it good, or was told to go on
+    _train(spec, prepare(spec, Observer(), allow_leak=True), checkpoint, observer, place)
 
 
 def _fit_estimator(estimator: Estimator, prepared: Prepared) -> Outcome:
