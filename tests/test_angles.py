@@ -12,6 +12,7 @@ from structures import one
 from gbench.batch import Batch, GraphTensors
 from gbench.crystals import Crystals
 from gbench.dataset import Dataset
+from gbench.devices import free_bytes
 from gbench.errors import SpecError
 from gbench.graphs import build_graphs
 from gbench.model import Head, Model
@@ -128,4 +129,4 @@ class TestMemory:
             model(batch)
 
     def test_free_memory_is_a_sensible_number(self) -> None:
-        assert 1e6 < angles.free_bytes(torch.device("cpu")) < 1e14
+        assert 1e6 < free_bytes(torch.device("cpu")) < 1e14

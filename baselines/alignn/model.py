@@ -135,14 +135,14 @@ class ALIGNN(Network[ALIGNNConfig]):
         if copies is None or corners.copies is None:
             return (
                 Links(batch.src, batch.dst, batch.n_atoms, weight),
-                Links(corners.first, corners.second, corners.n_edges, of_corners),
+                Links(corners.first, corners.second, len(batch.src), of_corners),
             )
         at_atoms = copies.edges if weight is None else copies.edges * weight
         at_edges = corners.copies if of_corners is None else corners.copies * of_corners
         all_corners = corners.copies * gather(copies.all_edges, corners.second)
         return (
             Links(batch.src, batch.dst, batch.n_atoms, at_atoms, copies.all_edges, copies.atoms),
-            Links(corners.first, corners.second, corners.n_edges, at_edges, all_corners, copies.all_edges),
+            Links(corners.first, corners.second, len(batch.src), at_edges, all_corners, copies.all_edges),
         )
 
     def forward(self, batch: Batch) -> Tensor:

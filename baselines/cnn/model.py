@@ -52,12 +52,14 @@ class VoxelNetwork(Model):
 
     Config = VoxelNetworkConfig
     uses_graph = False
+    corners: Tensor
 
     def __init__(self, config: VoxelNetworkConfig, head: Head) -> None:
         super().__init__(config, head)
         if head.level != "graph":
             raise SpecError(f"cnn pools an image of the whole cell and has no {head.level} head; choose another model")
         self.config = config
+        self.register_buffer("corners", torch.tensor(CORNERS), persistent=False)
         widths = [config.channels * 2**layer for layer in range(config.layers)]
         self.atoms = AtomEncoder(config.channels)
         self.cell = nn.Linear(6, config.channels)
@@ -97,7 +99,7 @@ class VoxelNetwork(Model):
     def _images(self, batch: Batch) -> tuple[list[Tensor], Tensor]:
         """The image and what each convolution makes of it, and the shapes of the cells, (graphs, 6)."""
         box = boxes(batch, self.config.box)
-        shape = shape_of(box.cell) / shape_of(box.cell).new_tensor([LENGTH_ANGSTROM] * 3 + [1.0] * 3)
+        shape = shape_of(box.cell, LENGTH_ANGSTROM)
         image = self._drawn(batch, box.fractional) + self.cell(shape)[:, :, None, None, None]
         images = [image]
         for number, layer in enumerate(self.layers):
@@ -109,9 +111,8 @@ class VoxelNetwork(Model):
         grid = self.config.grid
         corner = (fractional * grid).floor()
         inside = fractional * grid - corner
-        steps = torch.tensor(CORNERS, device=fractional.device)
-        voxels = (corner.long()[:, None] + steps) % grid
-        share = torch.where(steps.bool(), inside[:, None], 1 - inside[:, None]).prod(dim=2)
+        voxels = (corner.long()[:, None] + self.corners) % grid
+        share = torch.where(self.corners.bool(), inside[:, None], 1 - inside[:, None]).prod(dim=2)
         flat = (voxels[..., 0] * grid + voxels[..., 1]) * grid + voxels[..., 2]
         flat = flat + batch.graph_of_atom[:, None] * grid**3
         drawn = (self.atoms(batch.numbers)[:, None] * share[:, :, None]).flatten(0, 1)

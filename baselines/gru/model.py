@@ -88,7 +88,7 @@ class SequenceNetwork(Model):
         return out
 
     def _features(self, batch: Batch) -> Tensor:
-        shape = shape_of(batch.cell) / batch.cell.new_tensor([LENGTH_ANGSTROM] * 3 + [1.0] * 3)
+        shape = shape_of(batch.cell, LENGTH_ANGSTROM)
         parts = [self.elements(batch.numbers), gather(shape, batch.graph_of_atom)]
         for step in range(1, self.config.before + 1):
             later = torch.arange(batch.n_atoms, device=batch.numbers.device)[step:]

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gbench.batch import Batch
+from gbench.devices import in_full
 from gbench.model import Head
 from gbench.nn.basis import BasisKind, EnvelopeKind
 from gbench.nn.heads import Readout
@@ -226,7 +227,10 @@ class NequIP(Network[NequIPConfig]):
 
     def forward(self, batch: Batch) -> Tensor:
         """(items, outputs)"""
-        out: Tensor = self.readout(self.embeddings(batch)[-1], batch)
+        # e3nn's products know nothing of mixed precision
+        with in_full(batch.vector):
+            states = self.embeddings(batch)
+        out: Tensor = self.readout(states[-1], batch)
         return out
 
     def edges(self, batch: Batch) -> Edges:

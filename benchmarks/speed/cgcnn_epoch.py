@@ -21,6 +21,7 @@ from torch_geometric.typing import OptTensor
 from benchmarks.speed.measure import Cost, in_turn, print_table, ratio, typical
 from gbench.batch import Batch, GraphTensors
 from gbench.crystals import Crystals
+from gbench.devices import send
 from gbench.graphs import build_graphs
 from gbench.model import Head
 from gbench.nn.atoms import AtomEncoder
@@ -75,14 +76,15 @@ class Training:
     """A network under training."""
 
     def __init__(self, network: nn.Module, tensors: GraphTensors, labels: Tensor) -> None:
-        self.network, self.tensors, self.labels = network, tensors, labels
+        self.network, self.tensors, self.labels = network, tensors, labels.to(tensors.device)
         self.optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
         self.generator = torch.Generator().manual_seed(0)
 
     def epoch(self) -> None:
         """One pass over all crystals."""
         for rows in torch.randperm(len(self.tensors), generator=self.generator).split(BATCH):
-            loss = F.l1_loss(self.network(self.tensors.batch(rows))[:, 0], self.labels[rows])
+            labels = self.labels[send(rows, self.tensors.device)]
+            loss = F.l1_loss(self.network(self.tensors.batch(rows))[:, 0], labels)
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()

@@ -1,5 +1,6 @@
 """Batches cut from flat tensors with index arithmetic, and their PyG and DGL views."""
 
+import copy
 import dataclasses
 import os
 from collections.abc import Callable
@@ -11,8 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gbench.edgepairs import EdgePairs
+from gbench.devices import CPU, send, send_all
+from gbench.edgepairs import Corners, EdgePairs
 from gbench.graphs import Graphs
+from gbench.offsets import Offsets, Rows, Slices
 from gbench.quotient import Sight, quotient
 
 if TYPE_CHECKING:
@@ -198,35 +201,34 @@ class GraphTensors:
         self,
         graphs: Graphs,
         dtype: torch.dtype = torch.float32,
-        device: str | torch.device = "cpu",
         *,
         merge: Sight | None = None,
     ) -> None:
         crystals = graphs.crystals
 
         def real(array: Any) -> Tensor:
-            return torch.as_tensor(array.copy(), dtype=dtype, device=device)
+            return torch.as_tensor(array.copy(), dtype=dtype)
 
-        def integer(array: Any) -> Tensor:
-            return torch.as_tensor(array.astype("int64"), device=device)
+        def offsets(ptr: Any) -> Offsets:
+            return Offsets.of(_integer(ptr), CPU)
 
         merged = None if merge is None else quotient(graphs, merge)
         atoms, edges = (slice(None), slice(None)) if merged is None else (merged.atom, merged.edge)
-        self.numbers, self.positions = integer(crystals.numbers[atoms]), real(crystals.positions[atoms])
+        self.numbers, self.positions = _integer(crystals.numbers[atoms]), real(crystals.positions[atoms])
         self.cell = real(crystals.cell)
         vectors = graphs.vectors(np.float64 if dtype == torch.float64 else np.float32)
-        self.vector = torch.as_tensor(vectors[edges], dtype=dtype, device=device)
+        self.vector = torch.as_tensor(vectors[edges], dtype=dtype)
         self.edge_weight = None if graphs.weight is None else real(graphs.weight[edges])
         # these stay as narrow as they are held, and are widened in each batch: a large set has 10^8 edges
-        self.image = torch.as_tensor(graphs.edges.image[edges].copy(), device=device)
+        self.image = torch.as_tensor(graphs.edges.image[edges].copy())
         distances = graphs.distinct_distances() if merged is None else merged.distances
-        self.distances, self.distance_ptr = real(distances.angstrom), integer(distances.ptr)
-        self.distance_of_edge = torch.as_tensor(distances.of_edge, device=device)
+        self.distances, self.distance_offsets = real(distances.angstrom), offsets(distances.ptr)
+        self.distance_of_edge = torch.as_tensor(distances.of_edge)
         """(edges,) counted from the first distance of their own crystal."""
-        self.all_atom_ptr = integer(crystals.ptr)
-        self.atom_ptr = self.all_atom_ptr if merged is None else integer(merged.ptr)
-        self.edge_ptr = integer(graphs.edge_ptr if merged is None else merged.edge_ptr)
-        self.pair_ptr, self.pair_vector = integer(crystals.pair_ptr), real(crystals.pair_vector)
+        self.all_atom_offsets = offsets(crystals.ptr)
+        self.atom_offsets = self.all_atom_offsets if merged is None else offsets(merged.ptr)
+        self.edge_offsets = offsets(graphs.edge_ptr if merged is None else merged.edge_ptr)
+        self.pair_offsets, self.pair_vector = offsets(crystals.pair_ptr), real(crystals.pair_vector)
         pairs = crystals.pairs - crystals.ptr[crystals.crystal_of_pair, None]
         index = graphs.local_edge_index()
         self.copies: Copies | None = None
@@ -236,94 +238,100 @@ class GraphTensors:
                 atoms=real(merged.atom_copies),
                 edges=real(merged.edge_copies),
                 all_edges=real(merged.all_edges),
-                standing_for=integer(merged.class_of_atom),
+                standing_for=_integer(merged.class_of_atom),
             )
             """``standing_for`` counts from the first atom of each crystal."""
-        self.angles: EdgePairs | None = None
+        self.angles: Corners | None = None
+        """Edges count from the first of each crystal."""
         if merged is not None and (angles := merged.angles) is not None:
-            self.angles = EdgePairs(
-                integer(angles.first),
-                integer(angles.second),
-                real(angles.cosine),
-                integer(angles.ptr),
-                real(angles.copies),
-            )
-            """Edges count from the first of each crystal, and ``edge_ptr`` is that of the pairs."""
-        self.local_pairs = integer(pairs.T)
+            self.angles = Corners(_integer(angles.first), _integer(angles.second), real(angles.cosine))
+            self.angle_copies, self.angle_offsets = real(angles.copies), offsets(angles.ptr)
+        self.local_pairs = _integer(pairs.T)
         """(2, pairs) atom indices counted from the first atom of their own crystal."""
-        self.local_edge_index = torch.as_tensor(index, device=device)
+        self.local_edge_index = torch.as_tensor(index)
         """(2, edges) atom indices counted from the first atom of their own crystal."""
 
     def __len__(self) -> int:
-        return len(self.atom_ptr) - 1
+        return len(self.cell)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.cell.device
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory that the tensors take."""
+        parts = [part for value in vars(self).values() for part in (value if isinstance(value, tuple) else (value,))]
+        return sum(part.nbytes for part in parts if isinstance(part, Tensor))
+
+    def to(self, device: torch.device) -> "GraphTensors":
+        """The same on another device; these stay as they are."""
+        moved = copy.copy(self)
+        for name, value in vars(self).items():
+            sent = Offsets.of(value.host, device) if isinstance(value, Offsets) else send_all(value, device)
+            setattr(moved, name, sent)
+        return moved
 
     def batch(self, rows: Tensor) -> Batch:
-        """The graphs of these rows, (graphs,) int64, in this order."""
-        atoms, atom_ptr = _slices(self.atom_ptr, rows)
-        edges, edge_ptr = _slices(self.edge_ptr, rows)
-        pairs, pair_ptr = _slices(self.pair_ptr, rows)
-        distances, distance_ptr = _slices(self.distance_ptr, rows)
-        sizes, edge_sizes = torch.diff(atom_ptr), torch.diff(edge_ptr)
-        first_atom = atom_ptr[:-1].repeat_interleave(edge_sizes)
-        first_distance = distance_ptr[:-1].repeat_interleave(edge_sizes)
+        """The graphs of these rows, (graphs,) int64 on the host, in this order; on the device of the tensors."""
+        chosen = Rows(rows, send(rows, self.device))
+        atoms, edges, pairs, distances = (
+            offsets.slices(chosen)
+            for offsets in (self.atom_offsets, self.edge_offsets, self.pair_offsets, self.distance_offsets)
+        )
         return Batch(
-            numbers=self.numbers.index_select(0, atoms),
-            positions=self.positions.index_select(0, atoms),
-            cell=self.cell.index_select(0, rows),
-            edge_index=self.local_edge_index.index_select(1, edges) + first_atom,
-            image=self.image.index_select(0, edges).to(torch.int64),
-            vector=self.vector.index_select(0, edges),
-            graph_of_atom=torch.arange(len(rows), device=rows.device).repeat_interleave(sizes),
-            atom_ptr=atom_ptr,
-            edge_ptr=edge_ptr,
-            pairs=self.local_pairs.index_select(1, pairs) + atom_ptr[:-1].repeat_interleave(torch.diff(pair_ptr)),
-            pair_vector=self.pair_vector.index_select(0, pairs),
-            edge_weight=None if self.edge_weight is None else self.edge_weight.index_select(0, edges),
-            distances=self.distances.index_select(0, distances),
-            distance_of_edge=self.distance_of_edge.index_select(0, edges) + first_distance,
-            copies=self._copies(rows, atoms, edges, atom_ptr),
-            angles=self._angles(rows, edge_ptr),
+            numbers=self.numbers.index_select(0, atoms.places),
+            positions=self.positions.index_select(0, atoms.places),
+            cell=self.cell.index_select(0, chosen.here),
+            edge_index=self.local_edge_index.index_select(1, edges.places) + edges.of_row(atoms.ptr[:-1]),
+            image=self.image.index_select(0, edges.places).to(torch.int64),
+            vector=self.vector.index_select(0, edges.places),
+            graph_of_atom=atoms.of_row(torch.arange(len(rows), device=self.device)),
+            atom_ptr=atoms.ptr,
+            edge_ptr=edges.ptr,
+            pairs=self.local_pairs.index_select(1, pairs.places) + pairs.of_row(atoms.ptr[:-1]),
+            pair_vector=self.pair_vector.index_select(0, pairs.places),
+            edge_weight=None if self.edge_weight is None else self.edge_weight.index_select(0, edges.places),
+            distances=self.distances.index_select(0, distances.places),
+            distance_of_edge=self.distance_of_edge.index_select(0, edges.places) + edges.of_row(distances.ptr[:-1]),
+            copies=self._copies(chosen, atoms, edges),
+            angles=self._angles(chosen, edges.ptr),
         )
 
-    def _angles(self, rows: Tensor, edge_ptr: Tensor) -> EdgePairs | None:
-        if self.angles is None or self.angles.copies is None:
+    def _angles(self, rows: Rows, edge_ptr: Tensor) -> EdgePairs | None:
+        if self.angles is None:
             return None
-        chosen, ptr = _slices(self.angles.edge_ptr, rows)
-        first_edge = edge_ptr[:-1].repeat_interleave(torch.diff(ptr))
+        chosen = self.angle_offsets.slices(rows)
+        first_edge = chosen.of_row(edge_ptr[:-1])
         return EdgePairs(
-            first=self.angles.first.index_select(0, chosen) + first_edge,
-            second=self.angles.second.index_select(0, chosen) + first_edge,
-            cosine=self.angles.cosine.index_select(0, chosen),
+            first=self.angles.first.index_select(0, chosen.places) + first_edge,
+            second=self.angles.second.index_select(0, chosen.places) + first_edge,
+            cosine=self.angles.cosine.index_select(0, chosen.places),
             edge_ptr=edge_ptr,
-            copies=self.angles.copies.index_select(0, chosen),
+            copies=self.angle_copies.index_select(0, chosen.places),
         )
 
-    def _copies(self, rows: Tensor, atoms: Tensor, edges: Tensor, atom_ptr: Tensor) -> Copies | None:
+    def _copies(self, rows: Rows, atoms: Slices, edges: Slices) -> Copies | None:
         if self.copies is None:
             return None
-        everything, ptr = _slices(self.all_atom_ptr, rows)
+        everything = self.all_atom_offsets.slices(rows)
+        standing_for = self.copies.standing_for.index_select(0, everything.places)
         return Copies(
-            atoms=self.copies.atoms.index_select(0, atoms),
-            edges=self.copies.edges.index_select(0, edges),
-            all_edges=self.copies.all_edges.index_select(0, edges),
-            standing_for=self.copies.standing_for.index_select(0, everything)
-            + atom_ptr[:-1].repeat_interleave(torch.diff(ptr)),
+            atoms=self.copies.atoms.index_select(0, atoms.places),
+            edges=self.copies.edges.index_select(0, edges.places),
+            all_edges=self.copies.all_edges.index_select(0, edges.places),
+            standing_for=standing_for + everything.of_row(atoms.ptr[:-1]),
         )
 
     def pairs(self, rows: Tensor) -> Tensor:
-        """Indices, over all crystals, of the pairs of these rows, in batch order."""
-        return _slices(self.pair_ptr, rows)[0]
+        """Indices, over all crystals, of the pairs of these rows, in batch order, on the host."""
+        return self.pair_offsets.items(rows)
 
     def atoms(self, rows: Tensor) -> Tensor:
         """Indices, over all crystals, of the atoms of these rows, in the order of what a node head predicts."""
-        return _slices(self.all_atom_ptr, rows)[0]
+        return self.all_atom_offsets.items(rows)
 
 
-def _slices(ptr: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Indices of the elements of ``rows`` under ``ptr``, and the new ptr."""
-    starts = ptr[rows]
-    lengths = ptr[rows + 1] - starts
-    new_ptr = torch.zeros(len(rows) + 1, dtype=torch.int64, device=ptr.device)
-    torch.cumsum(lengths, 0, out=new_ptr[1:])
-    offset = (starts - new_ptr[:-1]).repeat_interleave(lengths)
-    return torch.arange(len(offset), device=ptr.device) + offset, new_ptr
+def _integer(array: Any) -> Tensor:
+    return torch.as_tensor(array.astype("int64"))

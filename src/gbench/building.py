@@ -1,11 +1,13 @@
 """The network that a spec describes."""
 
+import torch
+
 from gbench.cards import Target
 from gbench.errors import SpecError
 from gbench.members import together
 from gbench.model import Head, Model
 from gbench.registry import class_of
-from gbench.spec import RunSpec
+from gbench.spec import RunSpec, Training
 
 
 def network_class(spec: RunSpec) -> type[Model]:
@@ -20,6 +22,22 @@ def network_class(spec: RunSpec) -> type[Model]:
     return kind
 
 
+def training_of(spec: RunSpec) -> Training:
+    """How the network of a spec is trained.
+
+    Raises:
+        SpecError: as :func:`network_class`.
+    """
+    network_class(spec)
+    assert spec.training is not None
+    return spec.training
+
+
+def dtype_of(training: Training) -> torch.dtype:
+    """Of weights and of what a network is given; ``bfloat16`` is that of matrix products alone."""
+    return torch.float64 if training.precision == "float64" else torch.float32
+
+
 def build_network(spec: RunSpec, about: Target) -> Model:
     """The network of a spec with new weights, or its members, with an output for each target it learns.
 
@@ -28,6 +46,6 @@ def build_network(spec: RunSpec, about: Target) -> Model:
     Raises:
         SpecError: as :func:`network_class`.
     """
-    kind = network_class(spec)
+    kind, training = network_class(spec), training_of(spec)
     config, head = kind.Config.model_validate(spec.config), Head(about.level, len(spec.learned), about.directed)
-    return together(lambda: kind(config, head), spec.training.members if spec.training else 1)
+    return together(lambda: kind(config, head), training.members).to(dtype_of(training))

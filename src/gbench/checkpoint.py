@@ -34,6 +34,8 @@ class Checkpoint:
     """Seconds already spent in the unfinished epoch."""
     history: list[dict[str, Any]]
     random_state: Tensor
+    device_random_state: Tensor | None = None
+    """Of a GPU."""
     cpu_seconds: float = 0.0
     """Of all processors, since training began."""
 

@@ -58,7 +58,7 @@ def cost(spent: Spent, fitted: Fit | None, parts: tuple[int, int, int], total_se
         train_flops=spent.train_flops,
         total_seconds=total_seconds,
         peak_memory_mb=peak_memory_mb(),
-        device="cpu",
+        device=fitted.place if fitted else "cpu",
         threads=torch.get_num_threads(),
     )
 
@@ -83,7 +83,7 @@ def training_flops(model: Model, task: Task, batch_size: int, epochs: int) -> fl
     # as for predicting: neither statistics of batches nor random numbers are touched
     model.eval()
     with FlopCounterMode(display=False) as counter:
-        output = model(task.tensors.batch(rows))
+        output = model(task.batch(rows))
         forward = counter.get_total_flops()
         output.sum().backward()
         both = counter.get_total_flops()

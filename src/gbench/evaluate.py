@@ -109,7 +109,7 @@ def weights_file(fitted: Fit) -> bytes:
     Of a network that learned several targets they also hold which of its outputs is meant, counted from 0. One entry of
     metadata: the library writes several in any order, and equal runs must give equal bytes.
     """
-    tensors = {name: tensor.contiguous() for name, tensor in fitted.model.state_dict().items()}
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in fitted.model.state_dict().items()}
     scale = dataclasses.asdict(fitted.scale) | ({"output": fitted.output} if len(fitted.scales) > 1 else {})
     return save(tensors, {"scale": json.dumps(scale)})
 

@@ -12,7 +12,7 @@ WORDS = ("DefaultCPUAllocator", "bad_alloc", "out of memory", "ALLOC_FAILED", "c
 """Of plain RuntimeErrors: torch on the CPU, C++, CUDA, cuBLAS, and oneDNN, which says no more than that."""
 
 
-def memory_ran_out(error: Exception) -> bool:
+def memory_ran_out(error: BaseException | None) -> bool:
     """Whether an error says that there was no memory left, on the CPU or on a GPU."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True

@@ -125,14 +125,16 @@ def labelled(split: Split, rows: IntArray, target: str) -> Split:
     return Split(train, val, test, frozen=split.frozen)
 
 
-def make_task(prepared: Prepared, kind: type[Model], held: Held | None = None) -> Task:
+def make_task(
+    prepared: Prepared, kind: type[Model], dtype: torch.dtype = torch.float32, held: Held | None = None
+) -> Task:
     """The learning task of a kind of network; labels outside train and validation are withheld."""
     graphs = without_edges(prepared.dataset.crystals) if prepared.graphs is None else prepared.graphs
     about, together = prepared.about, prepared.together
     table = torch.as_tensor(counts(prepared.dataset.crystals)) if any(one.about.extensive for one in together) else None
-    key = (prepared.dataset.sha256, graphs.spec, kind.sees)
+    key = (prepared.dataset.sha256, graphs.spec, kind.sees, dtype)
     return Task(
-        tensors=(held or Held()).get("tensors", key, lambda: GraphTensors(graphs, merge=kind.sees)),
+        tensors=(held or Held()).get("tensors", key, lambda: GraphTensors(graphs, dtype, merge=kind.sees)),
         labels=torch.as_tensor(np.stack([_without_test(one) for one in together], axis=1)),
         level=about.level,
         split=reduce(_union, (one.split for one in together)),

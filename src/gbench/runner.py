@@ -7,11 +7,12 @@ from typing import Any
 import filelock
 
 from gbench.batch import import_dgl
-from gbench.building import build_network
+from gbench.building import build_network, dtype_of, network_class, training_of
 from gbench.cards import validate
 from gbench.checkpoint import remove_checkpoint, restore_checkpoint
 from gbench.choices import Choices, resolve
 from gbench.cost import Spent, Stopwatch, training_flops
+from gbench.devices import choose_device
 from gbench.environment import environment
 from gbench.errors import BusyError, DataError, SpecError, StorageError
 from gbench.evaluate import Outcome, evaluate, failure
@@ -19,12 +20,14 @@ from gbench.held import Held
 from gbench.model import Estimator, Head, Inputs, Model
 from gbench.observer import Observer
 from gbench.prepare import Prepared, check_leak, make_task, prepare
+from gbench.ranks import Place
 from gbench.registry import class_of, dataset_card
 from gbench.result import RESULT_FILE, Result, read_predictions, read_result, write_result
 from gbench.sampling import sampled
 from gbench.spec import RunSpec
 from gbench.storage import atomic_path, unwritable
-from gbench.train import fit, predict
+from gbench.task import Task
+from gbench.train import Fit, fit, predict
 
 CHECKPOINT_FILE = "checkpoint.pt"
 SPEC_FILE = "spec.json"
@@ -37,6 +40,7 @@ def run(
     results: str | Path = "results",
     observer: Observer | None = None,
     allow_leak: bool = False,
+    device: str = "auto",
     **choices: Any,
 ) -> Result:
     """Train and evaluate one model, given by its name or its folder (``./my_model``); ``gbench run`` in Python.
@@ -45,14 +49,16 @@ def run(
     ``fold``, ``seed``, ``overrides``. A network learns the targets ``beside`` together with ``target``; the results of
     those are written too, and are had by asking for them in the same way. The result lies in ``<results>/<run id>/``; a
     finished run is read, not repeated. A split whose test part has near-duplicates in train is refused unless
-    ``allow_leak``; the result is marked for ever.
+    ``allow_leak``; the result is marked for ever. A network is trained on ``device``: ``cpu``, ``cuda``, ``cuda:1``, or
+    ``auto``, which is a GPU where there is one.
 
     Raises:
         GbenchError: a choice that does not exist or does not fit, data that cannot be had, a folder that cannot be
             written; the message is one sentence with the fix.
     """
     chosen = validate(Choices, {"model": model, **choices}, "gbench.run", SpecError)
-    return run_spec(resolve(chosen), Path(results), observer, allow_leak=allow_leak)
+    place = Place(choose_device(device))
+    return run_spec(resolve(chosen), Path(results), observer, allow_leak=allow_leak, place=place)
 
 
 def run_spec(
@@ -62,8 +68,9 @@ def run_spec(
     *,
     allow_leak: bool = False,
     held: Held | None = None,
+    place: Place | None = None,
 ) -> Result:
-    """The result of a spec, from ``<results>/<run id>/`` if it is there, else run.
+    """The result of a spec, from ``<results>/<run id>/`` if it is there, else run, on a GPU unless told a ``place``.
 
     Where targets are learned together, one training writes the results of them all, each to its own folder. A run that
     fails leaves a Result with status ``error`` and raises; an interrupted one leaves a checkpoint. Many runs in one
@@ -89,7 +96,8 @@ def run_spec(
         class_of(spec)
         if spec.config.get("framework") == "dgl":
             import_dgl()
-        return _run(spec, results, observer, held or Held(), allow_leak=allow_leak)
+        held, place = held or Held(), place or Place(choose_device())
+        return _run(spec, results, observer, held, place, allow_leak=allow_leak)
     finally:
         lock.release()
 
@@ -138,7 +146,7 @@ def _finished(folder: Path) -> Result | None:
     return result
 
 
-def _run(spec: RunSpec, results: Path, observer: Observer, held: Held, *, allow_leak: bool) -> Result:
+def _run(spec: RunSpec, results: Path, observer: Observer, held: Held, place: Place, *, allow_leak: bool) -> Result:
     checkpoint = _home(spec, results) / CHECKPOINT_FILE
     # a target that was finished before the others were lost keeps its result
     runs = [one for one in spec.together() if one == spec or _finished(results / one.run_id) is None]
@@ -151,7 +159,7 @@ def _run(spec: RunSpec, results: Path, observer: Observer, held: Held, *, allow_
         own = prepare(spec, observer, allow_leak=allow_leak, held=held)
         prepared = {one.target: one for one in own.together}
         with sampled([results / one.run_id for one in runs], resumed=checkpoint.is_file()):
-            outcomes = _train(spec, own, checkpoint, observer, held)
+            outcomes = _outcomes(spec, own, checkpoint, observer, held, place)
         made = [
             evaluate(one, prepared[one.target], outcomes[one.target], results / one.run_id, started) for one in runs
         ]
@@ -183,36 +191,51 @@ def _remove_leftovers(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _train(spec: RunSpec, prepared: Prepared, checkpoint: Path, observer: Observer, held: Held) -> dict[str, Outcome]:
+def _outcomes(
+    spec: RunSpec, prepared: Prepared, checkpoint: Path, observer: Observer, held: Held, place: Place
+) -> dict[str, Outcome]:
     """What the model delivers for each target it learns."""
     kind, about = class_of(spec), prepared.about
-    config = kind.Config.model_validate(spec.config)
     if issubclass(kind, Estimator):
+        config = kind.Config.model_validate(spec.config)
         return {spec.target: _fit_estimator(kind(config, Head(about.level, 1, about.directed), spec.seed), prepared)}
-    if not issubclass(kind, Model) or spec.training is None:
-        raise TypeError(f"{kind.__name__} is neither an Estimator nor a Model with training settings")
-    task, training = make_task(prepared, kind, held), spec.training
-
-    def build() -> Model:
-        network = build_network(spec, about)
-        observer.model(network, training)
-        return network
-
     note = restore_checkpoint(checkpoint)
     if note is not None:
         observer.note(note)
-    fitted = fit(build, task, training, spec.seed, checkpoint, observer.epoch, observer.stop)
-    epochs = len(fitted.history)
-    flops = training_flops(fitted.model, task, training.batch_size, epochs)
+    place.ranks.call(spec.model_dump_json(), str(checkpoint))
+    task, fitted = _train(spec, prepared, checkpoint, observer, held, place)
+    epochs, size = len(fitted.history), training_of(spec).batch_size
+    flops = training_flops(fitted.model, task, size, epochs)
     outcomes = {}
     for output, one in enumerate(prepared.together):
         own = fitted.of(output)
         with Stopwatch() as predicting:
-            val, test = (predict(own, task, rows, training.batch_size) for rows in (one.split.val, one.split.test))
+            val, test = (predict(own, task, rows, size) for rows in (one.split.val, one.split.test))
         seconds = sum(epoch.seconds for epoch in fitted.history)
         spent = Spent(seconds, fitted.cpu_seconds, predicting.seconds, epochs, flops)
         outcomes[one.target] = Outcome(val, test, spent, own)
     return outcomes
+
+
+def _train(
+    spec: RunSpec, prepared: Prepared, checkpoint: Path, observer: Observer, held: Held, place: Place
+) -> tuple[Task, Fit]:
+    """The network, trained, and the task it was trained for."""
+    training = training_of(spec)
+    task = make_task(prepared, network_class(spec), dtype_of(training), held).on(place.device)
+
+    def build() -> Model:
+        network = build_network(spec, prepared.about)
+        observer.model(network, training)
+        return network
+
+    return task, fit(build, task, training, spec.seed, checkpoint, observer.epoch, observer.stop, place)
+
+
+def take_part(spec: RunSpec, checkpoint: Path, observer: Observer, place: Place) -> None:
+    """Train with the first of several processes, which alone writes what comes of it."""
+    # the first has measured the split and found it good, or was told to go on
+    _train(spec, prepare(spec, Observer(), allow_leak=True), checkpoint, observer, Held(), place)
 
 
 def _fit_estimator(estimator: Estimator, prepared: Prepared) -> Outcome:

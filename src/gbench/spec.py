@@ -19,6 +19,7 @@ from gbench.cards import Frozen, Options, Settings, Sha256
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Precision = Literal["float32", "float64", "bfloat16"]
 VORONOI_TOL = 1e-3
 
 
@@ -149,7 +150,7 @@ AnySplit = Annotated[SerializeAsAny[SplitSpec], BeforeValidator(_parse_split)]
 class Training(Options):
     """Settings of the training loop."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"members"})
+    later: ClassVar[frozenset[str]] = frozenset({"members", "precision"})
 
     epochs: Annotated[int, Field(ge=1)] = 200
     batch_size: Annotated[int, Field(ge=1)] = 64
@@ -167,6 +168,9 @@ class Training(Options):
     """Epochs without a better validation error after which training stops; None trains to the end."""
     members: Annotated[int, Field(ge=1, le=100)] = 1
     """Networks that learn side by side and whose predictions are averaged (:mod:`gbench.members`)."""
+    precision: Precision = "float32"
+    """``bfloat16``: networks multiply matrices in 16 bits; weights, sums and the loss stay in float32. ``float64``: all
+    of it, to see what rounding does."""
 
 
 class Origin(Frozen):

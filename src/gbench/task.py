@@ -1,19 +1,23 @@
 """What is learned: graphs, labels, their parts, and how labels are scaled for the network."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from gbench.batch import GraphTensors
+from gbench.batch import Batch, GraphTensors
 from gbench.cards import Level
+from gbench.devices import CPU, free_bytes, send_all
 from gbench.splitting import Split
+
+RESIDENT_SHARE = 0.5
+"""Of the free memory of a GPU that graphs may take; training needs the rest."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is learned: graphs, labels and their parts."""
+    """What is learned: graphs, labels and their parts. Labels are on the host."""
 
     tensors: GraphTensors
     labels: Tensor
@@ -25,6 +29,23 @@ class Task:
     """For each target (crystals, elements) atoms of each element if it is extensive, else None. Empty: none is."""
     classify: bool = False
     """Whether labels are classes 0 and 1, and the network's outputs logits."""
+    device: torch.device = CPU
+    """Where batches are."""
+
+    def on(self, device: torch.device) -> "Task":
+        """The same with batches on a device.
+
+        All graphs go there at once, and batches are cut there, if they take at most half of its free memory. Else
+        batches are cut on the host and sent.
+        """
+        if device == self.device:
+            return self
+        fits = self.tensors.n_bytes < RESIDENT_SHARE * free_bytes(device)
+        return replace(self, tensors=self.tensors.to(device if fits else CPU), device=device)
+
+    def batch(self, rows: Tensor) -> Batch:
+        """The graphs of these rows, (graphs,) int64 on the host, on the device."""
+        return send_all(self.tensors.batch(rows), self.device)
 
     @property
     def outputs(self) -> int:
@@ -36,7 +57,7 @@ class Task:
         return self.counts[output] if self.counts else None
 
     def items(self, rows: Tensor) -> Tensor:
-        """Positions in ``labels`` of the items of these rows."""
+        """Positions in ``labels`` of the items of these rows, on the host."""
         if self.level == "graph":
             return rows
         return self.tensors.atoms(rows) if self.level == "node" else self.tensors.pairs(rows)

@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gbench.batch import Batch
+from gbench.devices import send_all
+from gbench.ranks import ALONE, Ranks
 from gbench.task import Scale, Task
 
 
@@ -24,60 +26,80 @@ class Validation(NamedTuple):
 
 
 class Validator:
-    """The validation part, cut into batches once, and the errors of a network on it."""
+    """The validation part, cut into batches once, and the errors of a network on it.
 
-    def __init__(self, task: Task, scales: Sequence[Scale], scaled_labels: Tensor, batch_size: int) -> None:
-        self.task = task
-        self.factors = [scale.factor(task.counts_of(output)) for output, scale in enumerate(scales)]
-        rows_of_batches = torch.as_tensor(task.split.val).split(batch_size)
-        self.batches = [_Part(task.tensors.batch(rows), task.items(rows)) for rows in rows_of_batches]
-        self.labels = [scaled_labels[part.items] for part in self.batches]
+    Of several processes each takes some of the batches.
+    """
+
+    def __init__(
+        self, task: Task, scales: Sequence[Scale], scaled_labels: Tensor, batch_size: int, ranks: Ranks = ALONE
+    ) -> None:
+        self.task, self.ranks = task, ranks
+        factors = [scale.factor(task.counts_of(output)) for output, scale in enumerate(scales)]
+        # one number for all items is multiplied once
+        self.units = [1.0 if isinstance(factor, Tensor) else factor for factor in factors]
+        rows = torch.as_tensor(task.split.val)
+        self.counts = [max(int(count), 1) for count in (~torch.isnan(scaled_labels[task.items(rows)])).sum(dim=0)]
+        self.parts = []
+        for chunk in rows.split(batch_size)[ranks.rank :: ranks.size]:
+            items = task.items(chunk)
+            labelled = [_Labelled.of(scaled_labels[items, k], _at(factor, items)) for k, factor in enumerate(factors)]
+            self.parts.append(_Part(task.tensors.batch(chunk), send_all(tuple(labelled), task.device)))
 
     def __call__(self, predict: Callable[[Batch], Tensor]) -> Validation:
         """The errors of what ``predict`` gives, (items, targets) in scaled units; logits for classification."""
-        sums = [_Sums() for _ in self.factors]
-        for part, labels in zip(self.batches, self.labels, strict=True):
-            outputs = predict(part.batch)
-            for output, factor in enumerate(self.factors):
-                column = factor[part.items, 0] if isinstance(factor, Tensor) else None
-                self._add(sums[output], outputs[:, output], labels[:, output], column)
-        # one number for all items is multiplied once
-        units = [1.0 if isinstance(factor, Tensor) else factor for factor in self.factors]
-        maes = tuple(found.error / found.count * unit for found, unit in zip(sums, units, strict=True))
-        log_losses = [found.log_loss / found.count for found in sums]
+        # added up where they are worked out: every number that is read makes the host wait
+        sums = torch.zeros((len(self.counts), 3), dtype=torch.float64, device=self.task.device)
+        for part in self.parts:
+            outputs = predict(send_all(part.batch, self.task.device))
+            for target, labelled in enumerate(part.labelled):
+                sums[target] += self._errors(outputs[:, target], labelled)
+        return self._validation(self.ranks.add_up(sums).cpu().tolist())
+
+    def _errors(self, output: Tensor, labelled: "_Labelled") -> Tensor:
+        """(3,) sums over the labels: of errors times factors, of errors, of log losses."""
+        output, label = output.index_select(0, labelled.items).to(labelled.label.dtype), labelled.label
+        log_loss = label.new_zeros(())
+        if self.task.classify:
+            log_loss = F.binary_cross_entropy_with_logits(output, label, reduction="sum")
+            output = torch.sigmoid(output)
+        distance = (output - label).abs()
+        error = distance if labelled.factor is None else distance * labelled.factor
+        return torch.stack([error.sum().double(), distance.sum().double(), log_loss.double()])
+
+    def _validation(self, sums: list[list[float]]) -> Validation:
+        means = [[value / count for value in row] for row, count in zip(sums, self.counts, strict=True)]
+        maes = tuple(row[0] * unit for row, unit in zip(means, self.units, strict=True))
         return Validation(
-            mae=maes[0] if len(maes) == 1 else _mean([found.scaled_error / found.count for found in sums]),
-            log_loss=_mean(log_losses) if self.task.classify else None,
+            mae=maes[0] if len(maes) == 1 else _mean([row[1] for row in means]),
+            log_loss=_mean([row[2] for row in means]) if self.task.classify else None,
             maes=maes if len(maes) > 1 else (),
         )
 
-    def _add(self, sums: "_Sums", output: Tensor, label: Tensor, factor: Tensor | None) -> None:
-        known = ~torch.isnan(label)
-        output, label = output[known], label[known]
-        if self.task.classify:
-            sums.log_loss += float(F.binary_cross_entropy_with_logits(output, label, reduction="sum"))
-            output = torch.sigmoid(output)
-        distance = (output - label).abs()
-        sums.error += float((distance if factor is None else distance * factor[known]).sum())
-        sums.scaled_error += float(distance.sum())
-        sums.items += len(label)
+
+class _Labelled(NamedTuple):
+    """The items of a batch that have a label of a target."""
+
+    items: Tensor
+    label: Tensor
+    factor: Tensor | None
+    """Of each, where it differs."""
+
+    @classmethod
+    def of(cls, label: Tensor, factor: Tensor | None) -> "_Labelled":
+        items = torch.nonzero(~torch.isnan(label))[:, 0]
+        return cls(items, label[items], None if factor is None else factor[items])
 
 
 class _Part(NamedTuple):
     batch: Batch
-    items: Tensor
-    """(items,) positions in the label array."""
+    """Where the graphs are."""
+    labelled: tuple[_Labelled, ...]
+    """Of each target."""
 
 
-class _Sums:
-    """What adds up over batches, for one target."""
-
-    def __init__(self) -> None:
-        self.error, self.scaled_error, self.log_loss, self.items = 0.0, 0.0, 0.0, 0
-
-    @property
-    def count(self) -> int:
-        return max(self.items, 1)
+def _at(factor: Tensor | float, items: Tensor) -> Tensor | None:
+    return factor[items, 0] if isinstance(factor, Tensor) else None
 
 
 def _mean(values: Sequence[float]) -> float:

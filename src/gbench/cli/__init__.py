@@ -15,5 +15,8 @@ def main() -> None:
     try:
         app(prog_name="gbench")
     except GbenchError as error:
-        print(f"error: {error}", file=sys.stderr)
+        from gbench.cli.follow import process_number
+
+        who = f"process {number}: " if (number := process_number()) else ""
+        print(f"error: {who}{error}", file=sys.stderr)
         sys.exit(2)

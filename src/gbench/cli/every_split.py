@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from gbench.cli.console import console, decimals, print_json, table
 from gbench.cli.report import shown_scores
 from gbench.cli.run import run_floors, run_one, track_run
+from gbench.ranks import Place
 from gbench.result import Metric, Result
 
 BESIDE = ("trees", "dummy")
@@ -21,7 +22,14 @@ class Row(NamedTuple):
 
 
 def run_every_split(
-    chosen: dict[str, Any], settings: list[str], results: Path, *, allow_leak: bool, as_json: bool, tracking: bool
+    chosen: dict[str, Any],
+    settings: list[str],
+    results: Path,
+    place: Place,
+    *,
+    allow_leak: bool,
+    as_json: bool,
+    tracking: bool,
 ) -> None:
     """Run fold 0 of every scheme that the dataset allows, then show them in one table.
 
@@ -32,7 +40,7 @@ def run_every_split(
 
     rows = []
     for scheme in schemes():
-        row = _run(scheme, chosen, settings, results, allow_leak=allow_leak, quiet=as_json)
+        row = _run(scheme, chosen, settings, results, place, allow_leak=allow_leak, quiet=as_json)
         rows.append(row)
         if tracking:
             for result in row.results:
@@ -48,7 +56,14 @@ def run_every_split(
 
 
 def _run(
-    scheme: str, chosen: dict[str, Any], settings: list[str], results: Path, *, allow_leak: bool, quiet: bool
+    scheme: str,
+    chosen: dict[str, Any],
+    settings: list[str],
+    results: Path,
+    place: Place,
+    *,
+    allow_leak: bool,
+    quiet: bool,
 ) -> Row:
     from gbench.cards import validate
     from gbench.choices import Choices, parse_overrides, resolve
@@ -63,7 +78,7 @@ def _run(
         others = {key: value for key, value in overrides.items() if not key.startswith("split.")}
         spec = resolve(choices.model_copy(update={"overrides": others}))
     try:
-        result = run_one(spec, results, quiet=quiet, allow_leak=allow_leak)
+        result = run_one(spec, results, place, quiet=quiet, allow_leak=allow_leak)
     except (SplitError, DataError) as error:
         return Row(scheme, [], str(error))
     return Row(scheme, [result, *run_floors(spec, results, BESIDE)])

@@ -9,9 +9,11 @@ import typer
 
 from gbench.cli import complete
 from gbench.cli.console import errors, print_json
+from gbench.cli.follow import follow, process_number
 from gbench.cli.signals import REQUEUE, Terminated, requeued
 
 if TYPE_CHECKING:
+    from gbench.ranks import Place
     from gbench.result import Result
     from gbench.spec import RunSpec
 
@@ -58,13 +60,20 @@ def run(
     ] = False,
     floors: Annotated[bool, typer.Option(help="Also run trees, knn and dummy on the same split.")] = True,
     tracking: Annotated[bool, typer.Option(help="Mirror results to MLflow.")] = True,
+    device: Annotated[
+        str, typer.Option("--device", help="auto, cpu, cuda or cuda:1: where a network is trained.")
+    ] = "auto",
 ) -> None:
     """Train one model and compare it with the floors on the same test crystals.
 
     Several targets of one level are learned together by one network, and give a result and a table each; a model that
     fits itself, as the floors do, learns them one after the other.
+
+    `torchrun --nproc-per-node 4 -m gbench run ...` trains one network with four processes, each on its own GPU.
     """
-    from gbench.cli.report import report, report_folds
+    if process_number():
+        follow(device)
+        return
     from gbench.errors import SpecError
     from gbench.flags import framework_setting
     from gbench.plugins import is_path
@@ -78,8 +87,10 @@ def run(
         if _with_targets(chosen).get("beside"):
             raise SpecError(f"--split all takes one target, not {target}; run it for each")
         from gbench.cli.every_split import run_every_split
+        from gbench.ranks import joined
 
-        run_every_split(chosen, settings, results, allow_leak=allow_leak, as_json=as_json, tracking=tracking)
+        with joined(device) as place:
+            run_every_split(chosen, settings, results, place, allow_leak=allow_leak, as_json=as_json, tracking=tracking)
         return
     if spec is None:
         groups = _specs(chosen, settings, fold or "0")
@@ -87,11 +98,30 @@ def run(
         raise SpecError(AS_IT_WAS)
     else:
         groups = [_read_spec(spec, results, model).together()]
+    from gbench.ranks import joined
+
+    with joined(device) as place:
+        _run_groups(groups, results, place, allow_leak=allow_leak, as_json=as_json, floors=floors, tracking=tracking)
+
+
+def _run_groups(
+    groups: "list[tuple[RunSpec, ...]]",
+    results: Path,
+    place: "Place",
+    *,
+    allow_leak: bool,
+    as_json: bool,
+    floors: bool,
+    tracking: bool,
+) -> None:
+    """Run the targets of each fold, and show what came of them."""
+    from gbench.cli.report import report, report_folds
+
     done = []
     for number, one in (numbered for group in groups for numbered in enumerate(group)):
         # the first of those that are learned together has trained the others
         quiet = as_json or (number > 0 and bool(one.beside))
-        result = run_one(one, results, quiet=quiet, allow_leak=allow_leak)
+        result = run_one(one, results, place, quiet=quiet, allow_leak=allow_leak)
         beside = [] if as_json or not floors else run_floors(one, results)
         notes = [track_run(results / r.run_id, quiet=as_json) for r in (result, *beside)] if tracking else []
         done.append(result)
@@ -164,7 +194,7 @@ def _read_spec(name: str, results: Path, model: str | None = None) -> "RunSpec":
     return check(spec.model_copy(update={"origin": spec.origin.model_copy(update={"path": model})}))
 
 
-def run_one(spec: "RunSpec", results: Path, *, quiet: bool, allow_leak: bool) -> "Result":
+def run_one(spec: "RunSpec", results: Path, place: "Place", *, quiet: bool, allow_leak: bool) -> "Result":
     """Run a spec, watched; Ctrl-C says how to go on and leaves with 130, SIGTERM with 75."""
     from gbench.cli.progress import ConsoleObserver
     from gbench.registry import model_card
@@ -175,11 +205,11 @@ def run_one(spec: "RunSpec", results: Path, *, quiet: bool, allow_leak: bool) ->
     with StopOnInterrupt() as interrupt:
         try:
             if quiet:
-                result = run_spec(spec, results, QuietObserver(interrupt), allow_leak=allow_leak)
+                result = run_spec(spec, results, QuietObserver(interrupt), allow_leak=allow_leak, place=place)
             else:
                 framework = spec.config.get("framework", model_card(spec.reference).framework)
                 with ConsoleObserver(spec, framework, interrupt) as observer:
-                    result = run_spec(spec, results, observer, allow_leak=allow_leak)
+                    result = run_spec(spec, results, observer, allow_leak=allow_leak, place=place)
         except Interrupted:
             again = shlex.join(["gbench", "run", "--spec", spec.run_id, "--results", str(results)])
             again += f" --model {shlex.quote(spec.reference)}" if spec.reference != spec.model else ""

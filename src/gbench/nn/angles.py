@@ -1,10 +1,10 @@
 """The angles of a batch, if there is memory for them."""
 
-import psutil
 import torch
 from torch import Tensor
 
 from gbench.batch import Batch
+from gbench.devices import free_bytes
 from gbench.edgepairs import EdgePairs
 from gbench.errors import SpecError
 from gbench.triplets import line_graph
@@ -43,13 +43,6 @@ def angles(batch: Batch, numbers_per_angle: int) -> EdgePairs:
 def count_angles(batch: Batch) -> int:
     """Pairs k -> j -> i, those straight back included."""
     return int(torch.bincount(batch.dst, minlength=batch.n_atoms)[batch.src].sum())
-
-
-def free_bytes(device: torch.device) -> int:
-    """Memory that is free on a device."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)
 
 
 def legendre(cosine: Tensor, size: int) -> Tensor:

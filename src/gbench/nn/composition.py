@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from gbench.batch import Batch
 from gbench.elements import N_ELEMENTS
 from gbench.nn.atoms import element_table
-from gbench.nn.segments import gather, segment_max, segment_mean
+from gbench.nn.segments import gather, segment_count, segment_max, segment_mean
 
 
 class CompositionEncoder(nn.Module):
@@ -45,6 +45,6 @@ class CompositionEncoder(nn.Module):
         parts = [mean, deviation, lowest, highest, highest - lowest]
         if self.identity:
             place = index * N_ELEMENTS + batch.numbers - 1
-            counts = torch.bincount(place, minlength=size * N_ELEMENTS).view(size, N_ELEMENTS).to(values.dtype)
+            counts = segment_count(place, size * N_ELEMENTS).view(size, N_ELEMENTS).to(values.dtype)
             parts.append(counts / counts.sum(dim=1, keepdim=True))
         return torch.cat(parts, dim=1)

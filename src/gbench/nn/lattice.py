@@ -7,21 +7,23 @@ from ase.geometry import complete_cell
 from torch import Tensor
 
 from gbench.batch import Batch
+from gbench.devices import in_full
 from gbench.nn.segments import gather, segment_max
 
 MARGIN_ANGSTROM = 4.0
 """Of vacuum that a box leaves around a molecule longer than the box, at least."""
 
 
-def shape_of(cell: Tensor) -> Tensor:
-    """(n, 6) lengths (Å) of the lattice vectors a, b, c and cosines of alpha, beta, gamma; 0 where a vector is.
+def shape_of(cell: Tensor, unit: float = 1.0) -> Tensor:
+    """(n, 6) lengths of the lattice vectors a, b, c in ``unit`` (Å) and cosines of alpha, beta, gamma; 0 where a
+    vector is.
 
     They are the same for a crystal and its rotated or mirrored copy.
     """
     lengths = torch.linalg.vector_norm(cell, dim=2)
-    unit = cell / lengths.clamp(min=torch.finfo(cell.dtype).tiny)[:, :, None]
-    cosines = torch.stack([(unit[:, i] * unit[:, j]).sum(1) for i, j in ((1, 2), (0, 2), (0, 1))], dim=1)
-    return torch.cat([lengths, cosines], dim=1)
+    along = cell / lengths.clamp(min=torch.finfo(cell.dtype).tiny)[:, :, None]
+    cosines = torch.stack([(along[:, i] * along[:, j]).sum(1) for i, j in ((1, 2), (0, 2), (0, 1))], dim=1)
+    return torch.cat([lengths / unit, cosines], dim=1)
 
 
 class Boxes(NamedTuple):
@@ -41,7 +43,7 @@ def boxes(batch: Batch, length: float) -> Boxes:
     """
     open_axes = (batch.cell == 0).all(dim=2)
     cell = batch.cell.clone()
-    for row in torch.nonzero(open_axes.any(dim=1))[:, 0].tolist():
+    for row in torch.nonzero(open_axes.any(dim=1))[:, 0].cpu().tolist():
         cell[row] = torch.as_tensor(complete_cell(batch.cell[row].cpu().numpy()), dtype=cell.dtype, device=cell.device)
     along = torch.linalg.solve(cell.mT[batch.graph_of_atom], batch.positions)
     highest, lowest = (sign * segment_max(sign * along, batch.graph_of_atom, batch.n_graphs) for sign in (1, -1))
@@ -58,9 +60,10 @@ def nearest_distance(vector: Tensor, cell: Tensor) -> Tensor:
     Images are sought among the 27 around the one with the least fractional coordinates: all that count where the cell
     is not very skew. Where a row of the cell is zero there is one image.
     """
-    inverse = torch.linalg.pinv(cell)
-    near = vector - (torch.einsum("pi,pij->pj", vector, inverse).round()[:, None] @ cell)[:, 0]
-    steps = torch.tensor([-1.0, 0.0, 1.0], dtype=cell.dtype, device=cell.device)
-    images = torch.cartesian_prod(steps, steps, steps) @ cell
+    with in_full(cell):
+        inverse = torch.linalg.pinv(cell)
+        near = vector - (torch.einsum("pi,pij->pj", vector, inverse).round()[:, None] @ cell)[:, 0]
+        steps = torch.arange(-1, 2, dtype=cell.dtype, device=cell.device)
+        images = torch.cartesian_prod(steps, steps, steps) @ cell
     shortest: Tensor = torch.linalg.vector_norm(near[:, None] + images, dim=2).amin(dim=1)
     return shortest

@@ -1,9 +1,12 @@
 """Normalisation of states between layers."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+
+from gbench.devices import in_full
 
 NormKind = Literal["none", "batch", "layer"]
 
@@ -11,20 +14,36 @@ NormKind = Literal["none", "batch", "layer"]
 class BatchNorm(nn.BatchNorm1d):
     """Batch normalisation in which an item may stand for several that are alike.
 
-    Statistics are those of all that the items stand for, so that merging what is alike changes nothing.
+    Statistics are those of all that the items stand for, so that merging what is alike changes nothing. Where several
+    processes share a batch, they are those of the whole.
     """
+
+    add_up: Callable[[Tensor], Tensor] | None = None
+    """The sum of a tensor over all processes that share a batch, with gradients; None where there is one."""
 
     def forward(self, input: Tensor, copies: Tensor | None = None) -> Tensor:  # noqa: A002 (its name in torch)
         """Items (items, width) that stand for ``copies`` (items,) each -> (items, width)."""
-        if copies is None or not self.training:
+        if not self.training or (copies is None and self.add_up is None):
             return super().forward(input)
-        share = copies / copies.sum()
-        mean = share @ input
-        centred = input - mean
-        variance = share @ centred.square()
-        self._remember(mean.detach(), variance.detach(), copies.sum())
-        scale = (variance + self.eps).rsqrt() * self.weight
-        return torch.addcmul(self.bias, centred, scale)
+        # means of many numbers need more digits than the numbers
+        with in_full(input):
+            precise = input.to(self.weight.dtype)
+            share, items = self._shares(precise, copies)
+            mean = self._whole(share @ precise)
+            centred = precise - mean
+            variance = self._whole(share @ centred.square())
+            self._remember(mean.detach(), variance.detach(), items)
+            scale = (variance + self.eps).rsqrt() * self.weight
+            return torch.addcmul(self.bias, centred, scale).to(input.dtype)
+
+    def _shares(self, values: Tensor, copies: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Share (items,) of each item in the whole batch, and what it stands for in all."""
+        weight = values.new_ones(len(values)) if copies is None else copies
+        items = self._whole(weight.sum())
+        return weight / items, items
+
+    def _whole(self, part: Tensor) -> Tensor:
+        return part if self.add_up is None else self.add_up(part)
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor, items: Tensor) -> None:

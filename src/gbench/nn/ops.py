@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gbench.batch import Batch, import_dgl
-from gbench.nn.segments import gather, segment_sum, wide
+from gbench.nn.segments import gather, segment_sum, wide, wider
 
 Framework = Literal["pyg", "dgl"]
 BLOCK = 16
@@ -106,6 +106,7 @@ class EdgeOps(ABC):
         Shapes: scores (edges, heads), own (atoms, heads).
         """
         scores, dst = self._with_weight(scores), self.batch.dst
+        scores, own = wider(scores), wider(own)
         # the largest exponent becomes 0; the shares do not depend on it, so no gradient needs to pass
         largest = own.detach().scatter_reduce(0, dst[:, None].expand_as(scores), scores.detach(), "amax")
         raised, raised_own = (scores - self.at_target(largest)).exp(), (own - largest).exp()

@@ -15,7 +15,11 @@ def gather(values: Tensor, index: Tensor) -> Tensor:
 
 
 def segment_sum(values: Tensor, index: Tensor, size: int, copies: Tensor | None = None) -> Tensor:
-    """(size, ...) sum of the ``values`` (items, ...) whose ``index`` is each segment; empty segments are 0."""
+    """(size, ...) sum of the ``values`` (items, ...) whose ``index`` is each segment; empty segments are 0.
+
+    Numbers of 16 bits are summed in 32.
+    """
+    values = wider(values)
     if copies is not None:
         values = values * wide(copies, values)
     return torch.zeros((size, *values.shape[1:]), dtype=values.dtype, device=values.device).index_add(0, index, values)
@@ -24,10 +28,15 @@ def segment_sum(values: Tensor, index: Tensor, size: int, copies: Tensor | None 
 def segment_mean(values: Tensor, index: Tensor, size: int, copies: Tensor | None = None) -> Tensor:
     """(size, ...) mean of each segment; empty segments are 0."""
     if copies is None:
-        count = torch.bincount(index, minlength=size).clamp_(min=1).to(values.dtype)
+        count = segment_count(index, size).clamp_(min=1).to(values.dtype)
     else:
-        count = segment_sum(copies, index, size).clamp(min=torch.finfo(values.dtype).eps)
+        count = segment_sum(copies, index, size).clamp(min=torch.finfo(copies.dtype).eps)
     return segment_sum(values, index, size, copies) / wide(count, values)
+
+
+def segment_count(index: Tensor, size: int) -> Tensor:
+    """(size,) items of each segment. Unlike ``bincount`` it does not wait for the device."""
+    return torch.zeros(size, dtype=torch.int64, device=index.device).index_add(0, index, torch.ones_like(index))
 
 
 def segment_max(values: Tensor, index: Tensor, size: int) -> Tensor:
@@ -46,6 +55,11 @@ def segment_softmax(scores: Tensor, index: Tensor, size: int, copies: Tensor | N
         scores = scores + wide(copies.log(), scores)
     out: Tensor = softmax(scores, index, num_nodes=size)
     return out
+
+
+def wider(values: Tensor) -> Tensor:
+    """Values in at least 32 bits."""
+    return values.float() if values.dtype == torch.bfloat16 else values
 
 
 def wide(weights: Tensor, like: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gbench.devices import in_full
 from gbench.nn.angles import legendre
 
 SPARE_DEGREES = 40
@@ -50,7 +51,9 @@ class SphericalBasis(nn.Module):
         for _ in range(len(self.coefficients) - 2):
             terms.append(2 * x * terms[-1] - terms[-2])
         inside = (distance < self.stop).to(x.dtype)[:, None]
-        values = torch.stack(terms, dim=1) @ self.coefficients * inside
+        # a series of large terms that cancel
+        with in_full(x):
+            values = torch.stack(terms, dim=1) @ self.coefficients * inside
         return values.view(-1, self.angular, self.radial)
 
     def of_angle(self, cosine: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from gbench.building import build_network, network_class
+from gbench.building import build_network, dtype_of, network_class, training_of
 from gbench.cards import Target
 from gbench.checkpoint import restore_checkpoint
 from gbench.errors import GraphError, SpecError, TrainingError
@@ -73,12 +73,14 @@ class _Tasks:
 
     def of(self, spec: RunSpec) -> _Learned:
         """From memory, or loaded."""
-        key = f"{spec.split.model_dump_json()} {spec.graph and spec.graph.model_dump_json()}"
+        key = f"{spec.split.model_dump_json()} {spec.graph and spec.graph.model_dump_json()} {dtype_of(training_of(spec))}"
         if key not in self._held:
             while len(self._held) >= TASKS_HELD:
                 del self._held[next(iter(self._held))]
             prepared = development(spec)
-            self._held[key] = _Learned(make_task(prepared, network_class(spec)), prepared.about)
+            self._held[key] = _Learned(
+                make_task(prepared, network_class(spec), dtype_of(training_of(spec))), prepared.about
+            )
         return self._held[key]
 
 
