@@ -46,7 +46,7 @@ def test_only_networks_with_angles_notice_that_edges_turn(name: str, prototypes:
 def test_angles_between_edges_that_are_alike_reach_dimenet_but_not_alignn() -> None:
     """ALIGNN's gates weigh messages against each other, and here an edge gets no more than one."""
     change = {name: (network(name)(molecule(104.5)) - network(name)(molecule(180))).abs() for name in WITH_ANGLES}
-    assert change["dimenetpp"] > 1e-5
+    assert change["dimenetpp"] > 1e-7
     assert change["alignn"] < 1e-10
 
 

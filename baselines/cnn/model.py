@@ -61,7 +61,8 @@ class VoxelNetwork(Model):
         self.config = config
         self.register_buffer("corners", torch.tensor(CORNERS), persistent=False)
         widths = [config.channels * 2**layer for layer in range(config.layers)]
-        self.atoms = AtomEncoder(config.channels)
+        # elements that start alike are slow to come apart where a maximum is taken over voxels
+        self.atoms = AtomEncoder(config.channels, apart=True)
         self.cell = nn.Linear(6, config.channels)
         self.layers = nn.ModuleList(
             nn.Conv3d(before, after, 3, padding=1, padding_mode="circular")

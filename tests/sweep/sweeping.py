@@ -76,7 +76,7 @@ def write_suite(folder: Path, **content: Any) -> Path:
 def start(*arguments: object, **environment: str) -> "subprocess.Popen[str]":
     """``gbench suite run`` under way, on two cores, whatever there are."""
     return subprocess.Popen(
-        [*MAIN, "suite", "run", *map(str, arguments)],
+        [*MAIN, "suite", "run", *map(str, arguments), "--no-tracking"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

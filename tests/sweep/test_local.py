@@ -132,7 +132,8 @@ class Command:
         self.capsys = capsys
 
     def __call__(self, *arguments: object, command: str = "run", code: int = 0) -> str:
-        assert (app(["suite", command, *map(str, arguments)], standalone_mode=False) or 0) == code
+        words = [*map(str, arguments), *(["--no-tracking"] if command == "run" else [])]
+        assert (app(["suite", command, *words], standalone_mode=False) or 0) == code
         return self.capsys.readouterr().out
 
 

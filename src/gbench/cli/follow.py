@@ -31,11 +31,11 @@ def follow(device: str) -> None:
 
 
 def _train(spec: str, checkpoint: str, place: "Place") -> None:
-    from gbench.cli.progress import QuietObserver, StopOnInterrupt
     from gbench.errors import DataError, TrainingError
     from gbench.memory import memory_ran_out
     from gbench.runner import take_part
     from gbench.spec import RunSpec
+    from gbench.stopping import QuietObserver, StopOnInterrupt
     from gbench.train import Interrupted
 
     with StopOnInterrupt() as interrupt:

@@ -64,6 +64,7 @@ def run_suite(
         list[str] | None, typer.Option("--slurm", help="key=value for submitit: slurm_partition=gpu, timeout_min=60.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what came of it as JSON and nothing else.")] = False,
+    tracking: Annotated[bool, typer.Option(help="Mirror the suite to MLflow.")] = True,
 ) -> None:
     """Run all that a suite asks for and is not done yet, then show the scores.
 
@@ -76,8 +77,11 @@ def run_suite(
     from gbench.sweep.plan import make_plan
     from gbench.sweep.suite import read_suite
     from gbench.sweep.sweep import Sweep, check_writable
+    from gbench.sweep.tracked import TrackedSweep
+    from gbench.tracking.suites import SuiteTracking
 
-    trainings = expand(read_suite(suite), parse_only(only or []))
+    asked_for = read_suite(suite)
+    trainings = expand(asked_for, parse_only(only or []))
     plan = make_plan(trainings, results)
     placed = Placed(executor, workers, threads, gpus, address, retries, tuple(slurm or ()))
     made = placed.make(results, len(plan.left))
@@ -86,21 +90,27 @@ def run_suite(
         return
     check_writable(results)
     outcomes: list[Outcome] = []
+    mirrored = TrackedSweep(SuiteTracking(Path(suite).stem, results), expand(asked_for)) if tracking else None
     with StopOnSignals() as stop:
         try:
             with made if plan.left else nullcontext() as runs_on:
                 if not as_json:
                     show_plan(plan, results, runs_on.slots if runs_on else None)
-                with SweepLines(len(plan.left), results, quiet=as_json) as observer:
+                with SweepLines(len(plan.left), results, quiet=as_json) as shown:
+                    observer = mirrored.showing(shown) if mirrored else shown
                     outcomes = Sweep(results, runs_on, observer, stop).run(plan.left) if runs_on else []
         except KeyboardInterrupt:
             # the second Ctrl-C; what was finished is on disk
             if not stop.asked:
                 raise
+    # who stops a sweep does not wait for the server; `gbench track sync` sends the rest
+    note = mirrored.close() if mirrored and not stop.asked else None
     if as_json:
         print_json(report_json(trainings, outcomes, results))
     else:
         report(trainings, outcomes, results)
+        if note:
+            console.print(f"MLflow  {note}", soft_wrap=True)
     if stop.asked:
         words = ["gbench", "suite", "run", suite, "--results", str(results), *placed.words()]
         again = shlex.join([*words, *(word for one in only or [] for word in ("--only", one))])

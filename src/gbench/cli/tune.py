@@ -141,8 +141,8 @@ def _show_plan(study: "Study", trials: int) -> None:
 
 def _search(study: "Study", trials: int, timeout: float | None, *, quiet: bool) -> int:
     """Search; the exit code: that of Ctrl-C or SIGTERM where one ended it."""
-    from gbench.cli.progress import StopOnInterrupt
     from gbench.cli.tune_report import line
+    from gbench.stopping import StopOnInterrupt
     from gbench.train import Interrupted
     from gbench.tuning.trial import Step, Watch, search
     from gbench.waiting import bar

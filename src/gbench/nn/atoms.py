@@ -23,7 +23,7 @@ class AtomEncoder(nn.Module):
     The properties (electronegativity, covalent radius, group, period, mass, valence electrons, ...) let rare elements
     borrow from their neighbours in the periodic table. Either part can be left out; ``names`` chooses properties.
     Beside properties the embedding starts from zero: an element that training never sees is known by its properties
-    alone, not by random numbers.
+    alone, not by random numbers. ``apart`` starts it from random numbers even so.
 
     Shapes: numbers (atoms,) int64 -> (atoms, width).
 
@@ -41,6 +41,7 @@ class AtomEncoder(nn.Module):
         identity: bool = True,
         with_properties: bool = True,
         names: Sequence[str] = (),
+        apart: bool = False,
     ) -> None:
         super().__init__()
         if not identity and not with_properties:
@@ -51,7 +52,7 @@ class AtomEncoder(nn.Module):
         chosen = [property_names().index(name) for name in names] or list(range(len(property_names())))
         self.embedding = nn.Embedding(N_ELEMENTS + 1, width) if identity else None
         self.from_properties = nn.Linear(len(chosen), width, bias=False) if with_properties else None
-        if self.embedding is not None and with_properties:
+        if self.embedding is not None and with_properties and not apart:
             nn.init.zeros_(self.embedding.weight)
         self.register_buffer("table", element_table()[:, chosen], persistent=False)
 

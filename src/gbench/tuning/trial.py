@@ -73,14 +73,13 @@ class _Tasks:
 
     def of(self, spec: RunSpec) -> _Learned:
         """From memory, or loaded."""
-        key = f"{spec.split.model_dump_json()} {spec.graph and spec.graph.model_dump_json()} {dtype_of(training_of(spec))}"
+        dtype = dtype_of(training_of(spec))
+        key = f"{spec.split.model_dump_json()} {spec.graph and spec.graph.model_dump_json()} {dtype}"
         if key not in self._held:
             while len(self._held) >= TASKS_HELD:
                 del self._held[next(iter(self._held))]
             prepared = development(spec)
-            self._held[key] = _Learned(
-                make_task(prepared, network_class(spec), dtype_of(training_of(spec))), prepared.about
-            )
+            self._held[key] = _Learned(make_task(prepared, network_class(spec), dtype), prepared.about)
         return self._held[key]
 
 
