@@ -15,7 +15,6 @@ from gbench.cli.app import app
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 pytestmark = pytest.mark.skipif(not WORKFLOWS, reason="a source distribution holds no workflows")
-pytestmark = pytest.mark.skipif(not WORKFLOWS, reason="a source distribution holds no workflows")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8") if (ROOT / "Makefile").is_file() else ""
 
 
@@ -38,8 +37,8 @@ def commands(start: str) -> list[str]:
     return sorted(set(found))
 
 
-def test_there_are_workflows_of_tests_regressions_and_the_site() -> None:
-    assert {"tests", "regression", "site"} <= {path.stem for path in WORKFLOWS}
+def test_there_are_workflows_of_tests_regressions_submissions_and_the_site() -> None:
+    assert {"tests", "regression", "submission", "site"} <= {path.stem for path in WORKFLOWS}
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)

@@ -1,15 +1,19 @@
 """Results become published ones only if they hold."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 import gbench
+from gbench.cli.app import app
+from gbench.dataset import Dataset
 from gbench.errors import DataError
 from gbench.result import read_result
-from gbench.site.add import add_results
+from gbench.site.add import add_results, check_results
 from gbench.site.runs import read_runs
 
 
@@ -62,3 +66,25 @@ def test_failed_runs_are_refused(tmp_path: Path) -> None:
 def test_a_folder_without_results_is_named(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         add_results(tmp_path / name)
+
+
+def test_published_results_hold(phonons: Dataset) -> None:
+    """Those of the repository, whichever they are, where the data are at hand."""
+    found = check_results()
+    assert found.results > 0
+    assert found.problems == {}
+
+
+def test_what_does_not_hold_is_named_and_fails(results: Path, tmp_path: Path) -> None:
+    assert CliRunner().invoke(app, ["leaderboard", "check", str(results)]).output == "3 of 3 results hold\n"
+    shutil.copytree(results, tmp_path / "r")
+    path = sorted((tmp_path / "r").glob("*/result.json"))[0]
+    raw = json.loads(path.read_text())
+    raw["metrics"]["mae"]["value"] /= 2
+    path.write_text(json.dumps(raw))
+    told = CliRunner().invoke(app, ["leaderboard", "check", str(tmp_path / "r")])
+    assert told.exit_code == 1
+    assert "but its predictions give" in told.output
+    assert "2 of 3 results hold" in told.output
+    machine = CliRunner().invoke(app, ["leaderboard", "check", str(tmp_path / "r"), "--json"])
+    assert list(json.loads(machine.output)["problems"]) == [path.parent.name]

@@ -29,6 +29,25 @@ def build_leaderboard(
     console.print(f"leaderboard  {page.resolve().as_uri()}", soft_wrap=True)
 
 
+@app.command("check")
+def check_leaderboard(
+    results: Annotated[Path | None, typer.Argument(help="Folder of results; default: the published ones.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Check results against their predictions and the data they name; ends with 1 if one does not hold."""
+    from gbench.site.add import check_results
+
+    found = check_results(results)
+    if as_json:
+        print_json(vars(found))
+    else:
+        for run_id, why in found.problems.items():
+            console.print(f"{run_id}   {why}", soft_wrap=True)
+        console.print(f"{found.results - len(found.problems)} of {found.results} results hold", soft_wrap=True)
+    if found.problems:
+        raise typer.Exit(1)
+
+
 @app.command("add")
 def add_to_leaderboard(
     results: Annotated[Path, typer.Argument(help="Folder of results, or of one run.")],

@@ -57,6 +57,29 @@ def add_results(folder: Path, to: Path | None = None) -> Added:
     return made
 
 
+@dataclass(frozen=True)
+class Checked:
+    """What a look at published results found."""
+
+    results: int
+    problems: dict[str, str]
+    """Run id -> what does not hold, for those that would not be added today."""
+
+
+def check_results(folder: Path | None = None) -> Checked:
+    """Hold each result below a folder, the published ones unless given, to its predictions and its dataset.
+
+    Raises:
+        DataError: no results in the folder, or one that is damaged.
+    """
+    folder = folder or verified_results()
+    runs = read_runs([folder])
+    if not runs:
+        raise DataError(f"{folder}: holds no result; give a folder that `gbench run` wrote to")
+    failed = {run.run_id: "the run failed" for run in runs if not isinstance(run, ScoredRun)}
+    return Checked(len(runs), failed | _problems(scored(runs)))
+
+
 def _problems(runs: list[ScoredRun]) -> dict[str, str]:
     stale = stale_runs(runs, {name: dataset_card(name) for name in dataset_names()})
     evidence = collect(runs, stale)
