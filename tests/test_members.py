@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from jointly import CGCNN
 from numpy.testing import assert_allclose
 from safetensors.torch import load_file
@@ -18,6 +19,7 @@ from gbench.errors import SpecError
 from gbench.members import Members, together
 from gbench.model import Head, Model
 from gbench.model_facts import facts_of
+from gbench.new_model import write_new_model
 from gbench.observer import Observer
 from gbench.prepare import make_task, prepare
 from gbench.result import WEIGHTS_FILE, read_predictions
@@ -94,11 +96,12 @@ def test_a_run_of_members_keeps_all_their_weights(tmp_path: Path) -> None:
     assert np.isfinite(read_predictions(tmp_path / result.run_id).prediction).all()
 
 
-def test_parameters_are_those_of_all_members() -> None:
-    """Of the settings that a card has for a dataset, where it says so."""
-    tuned = facts_of("megnet", "matbench_phonons")
-    usual = facts_of("megnet", "pbe_prototypes")
-    assert tuned.parameters is not None and usual.parameters is not None
-    members = resolve(Choices(model="megnet", dataset="matbench_phonons", split="official")).training
-    assert members is not None
-    assert tuned.parameters == members.members * usual.parameters
+def test_parameters_are_those_of_all_members(tmp_path: Path) -> None:
+    write_new_model("alone", tmp_path)
+    write_new_model("trio", tmp_path)
+    path = tmp_path / "trio" / "card.yaml"
+    card = yaml.safe_load(path.read_text())
+    card["defaults"].setdefault("training", {})["members"] = 3
+    path.write_text(yaml.safe_dump(card))
+    alone, trio = (facts_of(str(tmp_path / name)).parameters for name in ("alone", "trio"))
+    assert alone and trio == 3 * alone
