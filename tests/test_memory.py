@@ -31,6 +31,7 @@ TRAIN_IN_LITTLE = """
 import os, resource
 
 import psutil
+import scipy.special  # for the intervals of scores
 import torch._dynamo  # else the first optimizer imports it, under the limit
 
 from gbench.cli.progress import ConsoleObserver

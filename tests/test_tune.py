@@ -74,7 +74,7 @@ class TestTestRowsAreNotThere:
         assert list(ids[prepared.split.val]) == list(held[split.val])
         task = make_task(prepared, network_class(spec))
         assert len(task.split.test) == 0
-        assert len(task.labels) == len(task.tensors.atom_offsets.ptr) - 1 == len(split.train) + len(split.val)
+        assert len(task.labels) == len(task.tensors.atom_offsets.host) - 1 == len(split.train) + len(split.val)
 
     def test_other_test_crystals_and_labels_change_nothing(
         self, whole: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
