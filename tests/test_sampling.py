@@ -58,3 +58,13 @@ def test_a_damaged_file_is_said(tmp_path: Path) -> None:
     (tmp_path / SYSTEM_FILE).write_text("{")
     with pytest.raises(DataError, match=r"system\.json: not valid JSON; delete the file"):
         read_samples(tmp_path)
+
+
+def test_a_machine_without_memory_to_sample_it_ends_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left() -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("gbench.sampling.psutil.virtual_memory", none_left)
+    with sampled([tmp_path], resumed=False):
+        pass
+    assert read_samples(tmp_path) == {}

@@ -36,7 +36,7 @@ def sampled(folders: Sequence[Path], *, resumed: bool) -> Iterator[None]:
             yield
     except BaseException:
         # what ended the run is what is to be told
-        with suppress(StorageError, DataError):
+        with suppress(StorageError, DataError, MemoryError):
             _write(folders, sampler.samples, resumed=resumed)
         raise
     _write(folders, sampler.samples, resumed=resumed)
@@ -85,12 +85,15 @@ class Sampler:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
-        self._sample()
+        with suppress(MemoryError):
+            self._sample()
 
     def _run(self) -> None:
         while not self._over.wait(self.seconds):
-            self._sample()
-            if len(self.samples["time"]) > MOST_SAMPLES:
+            # a run that is out of memory says so itself
+            with suppress(MemoryError):
+                self._sample()
+            if len(self.samples.get("time", ())) > MOST_SAMPLES:
                 self.samples = {name: values[1::2] for name, values in self.samples.items()}
                 self.seconds *= 2
 
